@@ -1,0 +1,1 @@
+"""Centralino: a multi-tenant cloud PBX as code."""

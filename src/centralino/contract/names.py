@@ -1,0 +1,54 @@
+"""Names of tenants' objects inside Asterisk: every one of tenant 175 begins ``t175-``, so isolation is a prefix."""
+
+import re
+import secrets
+import string
+
+MAX_TENANT_ID = 99_999_999
+"""Keeps every name within Asterisk's 79 characters for a context (``AST_MAX_CONTEXT``)."""
+
+_TENANT = re.compile(r"t([1-9][0-9]{0,7})(?:-|\Z)")
+_ALPHABET = string.ascii_lowercase + string.digits
+_ENDPOINT_LENGTH = 12
+_SECRET_LENGTH = 32
+
+
+def tenant_prefix(tenant_id: int) -> str:
+    """Return the prefix of all names of a tenant, ``t175-``."""
+    return f"t{tenant_id}-"
+
+
+def account_code(tenant_id: int) -> str:
+    """Return the account code that a tenant's calls carry, ``t175``."""
+    return f"t{tenant_id}"
+
+
+def internal_context(tenant_id: int) -> str:
+    """Return the context in which a tenant's extensions dial each other and their hints live."""
+    return f"{tenant_prefix(tenant_id)}internal"
+
+
+def tenant_of(name: str) -> int | None:
+    """Return the tenant that an Asterisk object (``t175-internal``, ``t175``) belongs to, or None for nobody's."""
+    match = _TENANT.match(name)
+    return int(match[1]) if match else None
+
+
+def tenant_of_channel(channel: str) -> int | None:
+    """Return the tenant of a channel name such as ``PJSIP/t175-k3…-0000002a``, or None where its name tells none.
+
+    Only the part behind the technology counts: ``Local/x@t175-internal`` names a context that a caller may choose, and
+    is nobody's.
+    """
+    technology, _, rest = channel.partition("/")
+    return tenant_of(rest) if technology == "PJSIP" else None
+
+
+def new_endpoint_name(tenant_id: int) -> str:
+    """Return a new random endpoint name of a tenant; it never holds an extension's number on purpose."""
+    return tenant_prefix(tenant_id) + "".join(secrets.choice(_ALPHABET) for _ in range(_ENDPOINT_LENGTH))
+
+
+def new_sip_secret() -> str:
+    """Return a new SIP password of 32 letters and digits (165 bits)."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(_SECRET_LENGTH))

@@ -1,0 +1,53 @@
+from typing import Any
+
+import pytest
+
+from centralino.contract.tenant_file import TenantFileError, parse
+
+
+def tenant(**changes: Any) -> dict[str, Any]:
+    data = {
+        "id": 175,
+        "name": "Studio Medico Rossi",
+        "pbx": "pbx01",
+        "administrators": ["admin@rossi.example"],
+        "extensions": [
+            {"number": "101", "name": "Reception", "login": "anna@rossi.example", "devices": [{"name": "desk"}]},
+            {"number": "102", "name": "Surgery"},
+        ],
+    }
+    return data | changes
+
+
+def test_a_good_file_is_taken_whole() -> None:
+    parsed = parse(tenant(), source="175.yml")
+    assert parsed.logins == ("admin@rossi.example", "anna@rossi.example")
+    assert parsed.extensions[0].devices[0].transport == "tls"
+
+
+def extension(**changes: Any) -> list[dict[str, Any]]:
+    return [{"number": "101", "name": "Reception"} | changes]
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (tenant(colour="red"), "175.yml: colour: unknown key"),
+        (tenant(extensions=extension(nubmer="101")), "175.yml: extensions.0.nubmer: unknown key"),
+        (tenant(extensions=extension() * 2), "extension 101 appears twice"),
+        (tenant(extensions=extension(number="1o1")), "175.yml: extensions.0.number: '1o1' is no extension number"),
+        (tenant(extensions=extension(number=101)), "175.yml: extensions.0.number: 101 must be quoted"),
+        (tenant(extensions=extension(login="admin@rossi.example")), "login admin@rossi.example appears twice"),
+        (tenant(extensions=extension(name='x"\nsecret=1')), "175.yml: extensions.0.name:"),
+        (tenant(pbx="PBX 1"), "175.yml: pbx:"),
+        (tenant(id=0), "175.yml: id:"),
+        ({"name": "x"}, "175.yml: id: missing: add it"),
+        ("x" * 300_000, "175.yml: this is no tenant file"),
+        (None, "175.yml: this is no tenant file"),
+    ],
+)
+def test_a_bad_file_is_refused_with_file_key_and_remedy(data: object, sentence: str) -> None:
+    with pytest.raises(TenantFileError) as refused:
+        parse(data, source="175.yml")
+    assert sentence in str(refused.value)
+    assert "pydantic" not in str(refused.value)
