@@ -1,0 +1,31 @@
+"""Fixtures for every scenario's tests, beside testinfra's own ``host`` (the machine that the role was applied to)."""
+
+# ruff: noqa: INP001 - pytest finds it on PYTHONPATH
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import testinfra
+import yaml
+from testinfra.host import Host
+
+
+@pytest.fixture(scope="session")
+def controller() -> Host:
+    """Return the machine that runs the tests: what it reaches, a stranger on the network reaches."""
+    return testinfra.get_host("local://")
+
+
+@pytest.fixture(scope="session")
+def variables() -> dict[str, Any]:
+    """Return the scenario's vars.yml as it is written: templates in it are not filled in."""
+    text = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"], "vars.yml").read_text(encoding="utf-8")
+    return yaml.safe_load(text) or {}
+
+
+@pytest.fixture
+def address(host: Host) -> str:
+    """Return the address of the machine that the role was applied to."""
+    return str(host.ansible.get_variables()["ansible_host"])
