@@ -1,0 +1,66 @@
+# Centralino: every command a person needs. `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+MAKEFLAGS += --no-print-directory
+INVENTORY ?= inventories/lab
+venv := .venv/.complete
+python := .venv/bin/python
+
+.PHONY: help
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ run
+.PHONY: up down clean status
+up: $(venv) ## stand up the lab cluster, from nothing to a ringing call
+	@scripts/up
+
+down: ## stop the lab cluster; `make up` goes on where it was
+	@scripts/down
+
+clean: ## remove every trace of the lab: guests, images, network, state, secrets, .venv
+	@scripts/clean
+
+status: ## tell what runs
+	@scripts/status
+
+.PHONY: plan
+plan: $(venv) ## show what the provisioner would do to INVENTORY's cluster
+	@$(python) -m proxmox plan -i $(INVENTORY)
+
+##@ check
+.PHONY: test lint unit contract roles e2e bench
+test: $(venv) ## everything: lint, unit, contract, every role in its container, end to end
+	@scripts/test
+
+lint: $(venv) ## ruff, mypy, ansible-lint, yamllint, the inventories' syntax
+	@scripts/lint
+
+unit: $(venv) ## fast tests of pure code and of every template
+	@$(python) -m pytest tests/unit
+
+contract: $(venv) ## the parts against each other and against the Proxmox API's schema
+	@$(python) -m pytest tests/contract
+
+roles: $(venv) ## every role in its container (ROLES="nginx pki" for some)
+	@scripts/molecule $(ROLES)
+
+e2e: $(venv) ## phones, calls and browsers against the running lab
+	@$(python) -m pytest tests/e2e
+
+bench: $(venv) ## print the benchmarks' figures; never fails on a slow machine
+	@scripts/bench
+
+##@ develop
+.PHONY: setup asterisk lock
+setup: $(venv) ## install what development needs and the pre-commit hooks
+	@.venv/bin/pre-commit install
+
+asterisk: $(venv) ## build Asterisk's packages into the cache folder
+	@packages/asterisk/build
+
+lock: $(venv) ## update every pinned dependency
+	@scripts/lock
+
+$(venv): requirements.txt pyproject.toml scripts/toolchain
+	@scripts/toolchain

@@ -1,0 +1,71 @@
+"""The running cluster as its inventory describes it: addresses, log-ins, and commands on its guests over SSH."""
+
+import json
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from lab.errors import LabError
+from lab.phones.phone import Account
+from lab.process import last_words, run
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One inventory's cluster, which is expected to be up."""
+
+    inventory: Path
+
+    @cached_property
+    def hosts(self) -> dict[str, dict[str, Any]]:
+        """All guests' variables by inventory name, as ``ansible-inventory`` resolves them."""
+        tool = Path(sys.executable).with_name("ansible-inventory")
+        listed = json.loads(run([str(tool), "-i", str(self.inventory), "--list"]))
+        variables: dict[str, dict[str, Any]] = listed["_meta"]["hostvars"]
+        return variables
+
+    def address(self, guest: str) -> str:
+        """Return a guest's address."""
+        return str(self.hosts[guest]["ansible_host"])
+
+    @cached_property
+    def access(self) -> dict[str, Any]:
+        """What `playbooks/tenant.yml` leaves for people: the panel's address, the CA's file, the log-ins."""
+        file = self.inventory / ".secrets" / "access.json"
+        try:
+            found: dict[str, Any] = json.loads(file.read_text())
+        except FileNotFoundError:
+            raise LabError(f"{file} is missing: run playbooks/tenant.yml, or `make up`") from None
+        return found
+
+    def ssh(self, guest: str, command: str, *, stdin: str | None = None, seconds: float = 60) -> str:
+        """Run a shell command as root on a guest and return its output."""
+        secrets = self.inventory.resolve() / ".secrets" / "ssh"
+        known_hosts = f"UserKnownHostsFile={secrets / 'known_hosts'}"
+        options = ["-o", known_hosts, "-o", "BatchMode=yes", "-o", "ConnectTimeout=5"]
+        target = f"{self.hosts[guest]['ansible_user']}@{self.address(guest)}"
+        done = subprocess.run(  # noqa: S603
+            ["ssh", "-i", str(secrets / "id_ed25519"), *options, target, f"sudo sh -c {shlex.quote(command)}"],  # noqa: S607
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise LabError(f"{guest}: `{command}` failed: {last_words(done.stderr or done.stdout)}")
+        return done.stdout
+
+    def accounts(self, tenant: int) -> dict[str, Account]:
+        """Return a tenant's extensions that have a phone without TLS, each with that phone's account."""
+        told = json.loads(self.ssh("web01", f"centralino device credentials {tenant}"))
+        return {
+            device["extension"]: Account(device["endpoint"], device["secret"])
+            for device in told
+            if device["transport"] == "udp"
+        }

@@ -1,0 +1,1 @@
+"""Test phones: SIPp in containers on the lab's network, one scenario file an act."""

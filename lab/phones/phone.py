@@ -1,0 +1,135 @@
+"""A SIP phone in a container of its own: SIPp plays one scenario an act, nftables counts the RTP that arrives."""
+
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from lab import images
+from lab.errors import LabError
+from lab.paths import Paths
+from lab.podman import NETWORK, Podman
+
+SIP_PORT = 5060
+RTP_PORTS = "20000-20100"
+_SCENARIOS = Path(__file__).parent
+_MOUNT = "/scenarios"
+_COUNT_RTP = f"""
+table inet phone {{
+  counter rtp {{ }}
+  chain input {{ type filter hook input priority 0; udp dport {RTP_PORTS} counter name rtp }}
+}}
+"""
+
+
+@dataclass(frozen=True)
+class Account:
+    """What the phone is provisioned with."""
+
+    endpoint: str
+    secret: str
+
+
+@dataclass
+class Act:
+    """A scenario under way."""
+
+    phone: str
+    scenario: str
+    process: subprocess.Popen[str]
+
+    def wait(self, seconds: float = 30) -> None:
+        """Wait for its end. Raises :class:`LabError` where the other side did not do as the scenario expects."""
+        try:
+            output, _ = self.process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise LabError(f"{self.phone}: {self.scenario} did not end within {seconds:.0f} s") from None
+        if self.process.returncode != 0:
+            raise LabError(f"{self.phone}: {self.scenario} failed: {_reason(output)}")
+
+
+class Phone:
+    """A phone that lives as long as its context."""
+
+    def __init__(self, name: str, *, address: str, pbx: str, account: Account, podman: Podman, paths: Paths) -> None:
+        self.name = name
+        self.account = account
+        self._address = address
+        self._pbx = pbx
+        self._podman = podman
+        self._paths = paths
+
+    def __enter__(self) -> Self:
+        """Start the container and its RTP counter."""
+        image = images.ensure(images.PHONE, self._podman, self._paths, lambda _: None)
+        self._podman.ensure_network()
+        self._podman("rm", "--force", "--ignore", "--time", "0", self.name)
+        self._podman(
+            "run", "--detach", "--init",
+            "--name", self.name,
+            "--network", NETWORK,
+            "--ip", self._address,
+            "--cap-add", "NET_ADMIN,NET_RAW",
+            *self._podman.limits,
+            "--label", self._podman.label,
+            "--volume", f"{_SCENARIOS}:{_MOUNT}:ro",
+            image, "sleep", "infinity",
+        )  # fmt: skip
+        self._podman("exec", "--interactive", self.name, "nft", "-f", "-", stdin=_COUNT_RTP)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Remove the container."""
+        self._podman("rm", "--force", "--ignore", "--time", "0", self.name)
+
+    def register(self, *, expires: int = 300) -> None:
+        """Register at the PBX; ``expires=0`` unregisters. Raises :class:`LabError` where it is refused."""
+        self._act("register", "-key", "expires", str(expires)).wait(15)
+
+    def answer(self, *, ring: float) -> Act:
+        """Wait for one call, ring for so many seconds, answer, echo the audio, and end with the caller's hang-up."""
+        return self._act("answer", "-rtp_echo", "-aa", "-d", str(int(ring * 1000)))
+
+    def call(self, number: str, *, talk: float) -> Act:
+        """Call a number, play a recording, and hang up so many seconds after the answer."""
+        return self._act("call", "-s", number, "-d", str(int(talk * 1000)))
+
+    @property
+    def received(self) -> int:
+        """RTP packets that have arrived since the phone started."""
+        told = json.loads(self._podman("exec", self.name, "nft", "-j", "list", "counters"))
+        return sum(item["counter"]["packets"] for item in told["nftables"] if "counter" in item)
+
+    def _act(self, scenario: str, *options: str) -> Act:
+        first, last = RTP_PORTS.split("-")
+        sipp = [
+            "sipp", f"{self._pbx}:5060",
+            "-sf", f"{_MOUNT}/{scenario}.xml",
+            "-i", self._address, "-p", str(SIP_PORT), "-mi", self._address,
+            "-min_rtp_port", first, "-max_rtp_port", last,
+            "-key", "account", self.account.endpoint,
+            "-au", self.account.endpoint, "-ap", self.account.secret,
+            "-m", "1", "-nostdin", "-timeout", "60s", "-timeout_error", "-default_behaviors", "all,-bye",
+            "-trace_err", "-error_file", "/dev/stderr",
+            *options,
+        ]  # fmt: skip
+        command = self._podman.command(["exec", self.name, *sipp])
+        process = subprocess.Popen(  # noqa: S603
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        return Act(self.name, scenario, process)
+
+
+def _reason(output: str) -> str:
+    """Return the line of SIPp's output that says what went wrong."""
+    lines = [line.strip() for line in output.splitlines()]
+    for mark in ("while expecting", "Aborting", "Error", "timeout"):
+        for line in lines:
+            if mark in line:
+                return line[:300]
+    return lines[-1][:300] if lines else "SIPp said nothing"

@@ -1,0 +1,110 @@
+"""The running lab as a person meets it: its guests, its phones and its panel in a real browser."""
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from lab import host
+from lab.cluster import Cluster
+from lab.paths import CHECKOUT, Paths
+from lab.phones.phone import Account, Phone
+from lab.podman import Podman
+
+CHROMIUM = "/usr/bin/chromium"
+QUIET = [
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-quic",
+]
+"""Keeps Chromium from looking for its maker's servers."""
+
+LogIn = Callable[[str], Page]
+MakePhone = Callable[[str, Account], Phone]
+
+
+@pytest.fixture(scope="session")
+def inventory() -> Path:
+    return CHECKOUT / "inventories" / "lab"
+
+
+@pytest.fixture(scope="session")
+def cluster(inventory: Path) -> Cluster:
+    return Cluster(inventory)
+
+
+@pytest.fixture(scope="session")
+def images_folder() -> Path:
+    folder = CHECKOUT / "docs" / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def make_phone(cluster: Cluster) -> Iterator[MakePhone]:
+    """Start phones, each with a name and an account; they are gone when the test ends."""
+    paths = Paths.default()
+    podman = Podman(host.detect(), paths.state)
+    addresses = iter(range(100, 140))
+    with ExitStack() as stack:
+
+        def make(name: str, account: Account) -> Phone:
+            address = f"198.18.0.{next(addresses)}"
+            phone = Phone(
+                f"e2e-{name}",
+                address=address,
+                pbx=cluster.address("pbx01"),
+                account=account,
+                podman=podman,
+                paths=paths,
+            )
+            return stack.enter_context(phone)
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def browser(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Chromium that trusts the cluster's CA, as a tenant's computer would after its import, and nothing else besides."""
+    home = tmp_path_factory.mktemp("home")
+    database = home / ".pki" / "nssdb"
+    database.mkdir(parents=True)
+    store = f"sql:{database}"
+    subprocess.run(["certutil", "-N", "-d", store, "--empty-password"], check=True)
+    trust = ["certutil", "-A", "-d", store, "-n", "lab", "-t", "C,,", "-i", cluster.access["ca"]]
+    subprocess.run(trust, check=True)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            chromium_sandbox=os.geteuid() != 0,
+            args=QUIET,
+            env={**os.environ, "HOME": str(home)},
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def log_in(cluster: Cluster, browser: Browser) -> Iterator[LogIn]:
+    """Log in to the panel, each time in a browser profile of its own."""
+    passwords = {who["login"]: who["password"] for who in cluster.access["logins"]}
+    with ExitStack() as stack:
+
+        def open_panel(login: str) -> Page:
+            context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-GB")
+            stack.callback(context.close)
+            page = context.new_page()
+            page.goto(cluster.access["panel"])
+            page.fill("input[name=username]", login)
+            page.fill("input[name=password]", passwords[login])
+            page.click("button[type=submit]")
+            page.wait_for_selector("[data-extension]")
+            return page
+
+        yield open_panel
