@@ -71,7 +71,7 @@ def make_phone(cluster: Cluster) -> Iterator[MakePhone]:
 
 @pytest.fixture(scope="session")
 def browser(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """Chromium that trusts the cluster's CA, as a tenant's computer would after its import, and nothing else besides."""
+    """Chromium that trusts the cluster's CA, as a tenant's computer does after its import."""
     home = tmp_path_factory.mktemp("home")
     database = home / ".pki" / "nssdb"
     database.mkdir(parents=True)

@@ -13,18 +13,9 @@ from tests.e2e.conftest import LogIn, MakePhone
 ROSSI, VERDI = 175, 176
 
 
-def tile(page: Page, number: str) -> "Tile":
-    return Tile(page, number)
-
-
-class Tile:
-    """An extension's tile on the live grid."""
-
-    def __init__(self, page: Page, number: str) -> None:
-        self._locator = page.locator(f'[data-extension="{number}"]')
-
-    def becomes(self, state: str) -> None:
-        expect(self._locator).to_have_attribute("data-state", state, timeout=10_000)
+def becomes(page: Page, number: str, state: str) -> None:
+    """Wait until an extension's tile on the live grid shows a state."""
+    expect(page.locator(f'[data-extension="{number}"]')).to_have_attribute("data-state", state, timeout=10_000)
 
 
 RECORD_STATES = """() => {
@@ -53,22 +44,22 @@ def test_a_call_is_seen_by_its_tenant_alone(
     caller.register()
     callee.register()
     for number in ("101", "102"):
-        tile(rossi, number).becomes("free")
-    tile(verdi, "101").becomes("unregistered")
+        becomes(rossi, number, "free")
+    becomes(verdi, "101", "unregistered")
     rossi.evaluate(RECORD_STATES)
     verdi.evaluate(RECORD_STATES)
 
     answered = callee.answer(ring=2)
     placed = caller.call("102", talk=4)
-    tile(rossi, "102").becomes("ringing")
+    becomes(rossi, "102", "ringing")
     rossi.screenshot(path=images_folder / "panel-ringing.png")
-    tile(rossi, "102").becomes("busy")
-    tile(rossi, "101").becomes("busy")
+    becomes(rossi, "102", "busy")
+    becomes(rossi, "101", "busy")
     rossi.screenshot(path=images_folder / "panel-call.png")
     placed.wait()
     answered.wait()
     for number in ("101", "102"):
-        tile(rossi, number).becomes("free")
+        becomes(rossi, number, "free")
 
     assert changes(rossi, "102") == ["free", "ringing", "busy", "free"]
     assert changes(rossi, "101")[-2:] == ["busy", "free"]
@@ -78,7 +69,7 @@ def test_a_call_is_seen_by_its_tenant_alone(
     assert min(caller.received, callee.received) > 100, "audio must pass both ways: some 133 packets in 4 s"
 
     caller.register(expires=0)
-    tile(rossi, "101").becomes("unregistered")
+    becomes(rossi, "101", "unregistered")
 
 
 def test_a_wrong_password_is_refused(cluster: Cluster, make_phone: MakePhone) -> None:
