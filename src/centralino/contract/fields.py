@@ -18,8 +18,8 @@ PersonName = Annotated[str, StringConstraints(min_length=1, max_length=80, patte
 GuestName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 """An inventory host name (RFC 1123 label)."""
 
-EndpointName = Annotated[str, StringConstraints(pattern=r"^t[1-9][0-9]{0,7}-[a-z0-9]{8,32}$")]
-"""A PJSIP endpoint, ``t175-`` and random letters and digits."""
+EndpointName = Annotated[str, StringConstraints(pattern=r"^t[1-9][0-9]{0,7}-[a-z0-9]{8,24}$")]
+"""A PJSIP endpoint, ``t175-`` and random letters and digits; Asterisk's listings cut a name after 37 characters."""
 
 SipSecret = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{20,64}$")]
 """A SIP password; letters and digits only, so that no file format needs escaping."""

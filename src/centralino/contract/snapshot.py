@@ -1,9 +1,9 @@
 """The snapshot: everything that one PBX must know, published by the panel and rendered by the agent."""
 
 import hashlib
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from centralino.contract.fields import (
     EndpointName,
@@ -31,7 +31,7 @@ class Extension(Model):
 
     number: ExtensionNumber
     name: PersonName
-    devices: tuple[Device, ...] = ()
+    devices: Annotated[tuple[Device, ...], Field(max_length=10)] = ()
 
 
 class Tenant(Model):
