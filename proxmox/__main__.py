@@ -1,0 +1,7 @@
+"""``python -m proxmox``."""
+
+import sys
+
+from proxmox.cli import main
+
+sys.exit(main())

@@ -1,0 +1,120 @@
+"""Carries a plan out: templates first, guests side by side, as many clones at a time as their storage takes.
+
+Ctrl-C ends the waiting; the cluster's own tasks go on, and the same command takes up what they leave.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from proxmox import plan, ssh, state
+from proxmox.api import Api
+from proxmox.converge import Report, Subject, converge
+from proxmox.desired import Cluster, Guest, Template
+from proxmox.errors import ProvisionerError
+from proxmox.plan import Action, Step
+from proxmox.reach import reach
+from proxmox.state import Machine, State
+
+_WORKERS: Final = 32
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one template or guest."""
+
+    name: str
+    changed: bool
+    seconds: float
+    error: ProvisionerError | None = None
+
+
+def apply(api: Api, cluster: Cluster, found: State, report: Report) -> list[Outcome]:
+    """Make the cluster as wanted, starting from the state that was found; return an outcome for each template and guest."""
+    # Before anything is made, and not beside it: guests that log in meanwhile add to the same file.
+    for guest in cluster.guests:
+        if guest.vmid not in found.machines:
+            ssh.forget(guest.access.known_hosts, str(guest.address), guest.access.port)
+    run = _Run(api, cluster, found, report)
+    with ThreadPoolExecutor(max_workers=min(_WORKERS, len(cluster.templates) + len(cluster.guests))) as pool:
+        # Guests wait for their template's outcome, so templates must be first in the queue.
+        for template in cluster.templates:
+            run.templates[template] = pool.submit(_timed, template.name, partial(run.template, template))
+        guests = [pool.submit(_timed, guest.name, partial(run.guest, guest)) for guest in cluster.guests]
+        futures = [*run.templates.values(), *guests]
+        try:
+            while wait(futures, timeout=0.2).not_done:
+                pass
+        except KeyboardInterrupt:
+            api.stop.set()
+            wait(futures)
+    return [future.result() for future in futures]
+
+
+def task_ids(cluster: Cluster) -> frozenset[str]:
+    """Return what tasks that concern this cluster's machines are named by: VMIDs and image names."""
+    machines = {str(one.vmid) for one in (*cluster.guests, *cluster.templates)}
+    return frozenset(machines | {template.image for template in cluster.templates})
+
+
+def _timed(name: str, work: Callable[[], bool]) -> Outcome:
+    begin = time.monotonic()
+    try:
+        changed = work()
+    except ProvisionerError as error:
+        return Outcome(name, changed=True, seconds=time.monotonic() - begin, error=error)
+    return Outcome(name, changed=changed, seconds=time.monotonic() - begin)
+
+
+class _Run:
+    """One application, shared by the threads that carry it out."""
+
+    def __init__(self, api: Api, cluster: Cluster, found: State, report: Report) -> None:
+        self.templates: dict[Template, Future[Outcome]] = {}
+        self._api = api
+        self._cluster = cluster
+        self._found = found
+        self._report = report
+        self._bounds = {guest.storage: threading.Semaphore(cluster.parallel_clones) for guest in cluster.guests}
+
+    def template(self, template: Template) -> bool:
+        """Make the golden template; return whether anything was changed."""
+
+        def steps(machine: Machine | None) -> tuple[Step, ...]:
+            there = state.images(self._api.send, template.node, template.image_storage) if machine is None else ()
+            return plan.template_steps(template, machine, has_image=template.image in there)
+
+        seconds = max(guest.task_timeout for guest in self._cluster.guests if guest.template == template)
+        ids = frozenset((str(template.vmid), template.image))
+        subject = Subject(template.name, template.vmid, template.node, seconds, ids)
+        changed, _ = converge(self._api, subject, self._found.machines.get(template.vmid), steps, self._report)
+        self._report(template.name, "ready")
+        return changed
+
+    def guest(self, guest: Guest) -> bool:
+        """Make one guest and wait until it lets us in; return whether anything was changed."""
+
+        def steps(machine: Machine | None) -> tuple[Step, ...]:
+            todo = plan.guest_steps(guest, machine)
+            if todo and todo[0].action is Action.CLONE:
+                self._await_template(guest)
+            return todo
+
+        ids = frozenset((str(guest.vmid), str(guest.template.vmid)))
+        subject = Subject(guest.name, guest.vmid, guest.node, guest.task_timeout, ids)
+        first = self._found.machines.get(guest.vmid)
+        changed, machine = converge(self._api, subject, first, steps, self._report, self._bounds[guest.storage])
+        reach(self._api, guest, machine.node, self._report)
+        self._report(guest.name, "ready")
+        return changed
+
+    def _await_template(self, guest: Guest) -> None:
+        self._report(guest.name, "waiting for its template")
+        if self.templates[guest.template].result().error is not None:
+            raise ProvisionerError(
+                f"{guest.name}: not made, because its template {guest.template.name} could not be made"
+            )

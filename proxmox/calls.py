@@ -1,0 +1,120 @@
+"""Every request that the provisioner can send to the Proxmox API, as data.
+
+A :class:`Call` names the path as the API's schema names it, so that tests hold each one against the schemas of Proxmox VE 8.4 and 9.1.
+Booleans are 1 and 0 (others are refused), and ``sshkeys`` is percent-encoded in full before it is sent.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Method = Literal["GET", "POST", "PUT"]
+Value = str | int
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request: ``path`` with its braces filled from ``at``, and the parameters in ``data``."""
+
+    method: Method
+    path: str
+    at: Mapping[str, Value] = field(default_factory=dict)
+    data: Mapping[str, Value] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        """The path that is requested, below ``/api2/json``."""
+        return self.path.format(**self.at)
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.url}"
+
+
+# Reading
+
+
+def resources() -> Call:
+    """Nodes, guests and storages of the whole cluster in one list."""
+    return Call("GET", "/cluster/resources")
+
+
+def images(node: str, storage: str) -> Call:
+    """What a storage holds that disks can be imported from."""
+    return Call(
+        "GET", "/nodes/{node}/storage/{storage}/content", {"node": node, "storage": storage}, {"content": "import"}
+    )
+
+
+def bridges(node: str) -> Call:
+    """Bridges and VNets that guests of a node can be connected to."""
+    return Call("GET", "/nodes/{node}/network", {"node": node}, {"type": "any_bridge"})
+
+
+def config(node: str, vmid: int) -> Call:
+    """A guest's configuration, with what waits for its restart."""
+    return Call("GET", "/nodes/{node}/qemu/{vmid}/config", {"node": node, "vmid": vmid})
+
+
+def status(node: str, vmid: int) -> Call:
+    """Whether a guest runs."""
+    return Call("GET", "/nodes/{node}/qemu/{vmid}/status/current", {"node": node, "vmid": vmid})
+
+
+def task(node: str, upid: str) -> Call:
+    """How a task is doing."""
+    return Call("GET", "/nodes/{node}/tasks/{upid}/status", {"node": node, "upid": upid})
+
+
+def tasks() -> Call:
+    """The newest tasks of the whole cluster, running ones among them."""
+    return Call("GET", "/cluster/tasks")
+
+
+def interfaces(node: str, vmid: int) -> Call:
+    """Addresses that the guest's agent sees."""
+    return Call("GET", "/nodes/{node}/qemu/{vmid}/agent/network-get-interfaces", {"node": node, "vmid": vmid})
+
+
+# Writing
+
+
+def download(node: str, storage: str, image: str, url: str, checksum: str | None) -> Call:
+    """Have a node fetch a cloud image. ``checksum`` is ``algorithm:digits``."""
+    data: dict[str, Value] = {"content": "import", "filename": image, "url": url}
+    if checksum:
+        data["checksum-algorithm"], _, data["checksum"] = checksum.partition(":")
+    return Call("POST", "/nodes/{node}/storage/{storage}/download-url", {"node": node, "storage": storage}, data)
+
+
+def create(node: str, vmid: int, settings: Mapping[str, Value]) -> Call:
+    """Make a virtual machine."""
+    return Call("POST", "/nodes/{node}/qemu", {"node": node}, {"vmid": vmid, **settings})
+
+
+def convert(node: str, vmid: int) -> Call:
+    """Make a virtual machine a template."""
+    return Call("POST", "/nodes/{node}/qemu/{vmid}/template", {"node": node, "vmid": vmid})
+
+
+def clone(node: str, vmid: int, new: int, settings: Mapping[str, Value]) -> Call:
+    """Copy a template in full."""
+    return Call(
+        "POST", "/nodes/{node}/qemu/{vmid}/clone", {"node": node, "vmid": vmid}, {"newid": new, "full": 1, **settings}
+    )
+
+
+def configure(node: str, vmid: int, settings: Mapping[str, Value]) -> Call:
+    """Change a guest's configuration."""
+    return Call("PUT", "/nodes/{node}/qemu/{vmid}/config", {"node": node, "vmid": vmid}, settings)
+
+
+def resize(node: str, vmid: int, disk: str, gibibytes: int) -> Call:
+    """Grow a disk to an absolute size, so that a repetition does no harm."""
+    return Call(
+        "PUT", "/nodes/{node}/qemu/{vmid}/resize", {"node": node, "vmid": vmid}, {"disk": disk, "size": f"{gibibytes}G"}
+    )
+
+
+def start(node: str, vmid: int) -> Call:
+    """Start a guest."""
+    return Call("POST", "/nodes/{node}/qemu/{vmid}/status/start", {"node": node, "vmid": vmid})

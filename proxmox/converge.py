@@ -1,0 +1,172 @@
+"""Takes one machine from what it is to what it shall be: steps, tasks, read-back, until nothing is left to do.
+
+Nothing is believed that was not read back. A lock that is held, a task that lost a race and an answer that never came all end in a new
+look at the machine and new steps from there, so a request is never repeated blindly.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Final
+
+from proxmox import calls, state
+from proxmox.api import Api
+from proxmox.errors import ProvisionerError, RefusedError, TaskFailedError, UnansweredError
+from proxmox.plan import Action, Step
+from proxmox.state import Machine
+
+Report = Callable[[str, str], None]
+"""Takes a subject's name and what is being done with it."""
+Steps = Callable[[Machine | None], tuple[Step, ...]]
+"""Returns what is left to do with a machine that was just read."""
+
+_FAILURES: Final = 6
+_ROUNDS_WITHOUT_EFFECT: Final = 3
+_BUSY: Final = (
+    "can't lock",
+    "lock request timeout",
+    "got timeout",
+    "is locked",
+    "exists",
+    "checksum mismatch",
+    "detected modified",
+)
+"""What the cluster says when somebody else was faster: wait, look again."""
+_DOING: Final = {
+    Action.WAIT: "waiting for another task",
+    Action.DOWNLOAD: "downloading the image",
+    Action.CREATE: "importing the image",
+    Action.CONVERT: "making it a template",
+    Action.CLONE: "cloning",
+    Action.CONFIGURE: "configuring",
+    Action.RESIZE: "growing the disk",
+    Action.START: "starting",
+}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The machine that is worked on."""
+
+    name: str
+    vmid: int
+    node: str
+    """Where it will be made; where it is, is read."""
+    seconds: float
+    """How long one of its tasks may take."""
+    ids: frozenset[str] = field(default=frozenset())
+    """Identifiers in the tasks that make it: its own VMID, its template's, the image's name."""
+
+
+def converge(
+    api: Api,
+    subject: Subject,
+    machine: Machine | None,
+    steps: Steps,
+    report: Report,
+    bound: AbstractContextManager[object] | None = None,
+) -> tuple[bool, Machine]:
+    """Carry steps out until none is left; return whether anything was changed, and the machine as it was last read.
+
+    ``bound`` is held while the storage copies. Raises :class:`ProvisionerError`.
+    """
+    changed, failures, without_effect = False, 0, 0
+    previous: tuple[Step, ...] = ()
+    while True:
+        todo = steps(machine)
+        if not todo:
+            if machine is None:
+                raise AssertionError("a machine that does not exist always has steps")
+            return changed, machine
+        without_effect = without_effect + 1 if todo == previous else 0
+        if without_effect == _ROUNDS_WITHOUT_EFFECT:
+            raise ProvisionerError(_no_effect(subject, todo[0]))
+        previous = todo
+        try:
+            for step in todo:
+                report(subject.name, _DOING[step.action])
+                if step.action is Action.WAIT:
+                    _wait_for_lock(api, subject, machine)
+                    break
+                with bound if bound and step.action is Action.CLONE else nullcontext():
+                    _carry_out(api, subject, step)
+                changed = True
+        except (TaskFailedError, RefusedError, UnansweredError) as error:
+            failures += 1
+            if failures > _FAILURES or not _may_pass(error):
+                raise
+            report(subject.name, f"busy, looking again ({failures})")
+            previous = ()
+            api.pause(min(2.0**failures / 2, 15.0))
+            settle(api, subject.ids, subject.seconds)
+        machine = look(api, subject.vmid, machine.node if machine else subject.node)
+
+
+def settle(api: Api, ids: Iterable[str], seconds: float, report: Callable[[str], None] | None = None) -> None:
+    """Wait for tasks that an earlier request has begun and that are still running; how they end is seen in what they leave."""
+    wanted = frozenset(ids)
+    for entry in api.send(calls.tasks()):
+        upid = str(entry["upid"])
+        if entry.get("endtime") or not upid.startswith("UPID:"):
+            continue
+        kind, identifier = upid.split(":")[5:7]
+        if identifier in wanted or any(one in identifier for one in wanted if not one.isdigit()):
+            if report:
+                report(f"a {kind} of {identifier} is still running")
+            try:
+                api.wait(upid, seconds, f"the {kind} of {identifier} that an earlier run began")
+            except TaskFailedError:
+                continue
+
+
+def look(api: Api, vmid: int, node: str) -> Machine | None:
+    """Read a machine: on the node where it should be, and anywhere on the cluster where it is not there."""
+    try:
+        return state.machine(api.send, node, vmid)
+    except (RefusedError, UnansweredError):
+        for entry in api.send(calls.resources()):
+            if entry.get("type") == "qemu" and int(entry["vmid"]) == vmid:
+                return state.machine(api.send, str(entry["node"]), vmid)
+    return None
+
+
+def _carry_out(api: Api, subject: Subject, step: Step) -> None:
+    if step.call is None:
+        raise AssertionError("only a wait has no call")
+    answer = api.send(step.call)
+    if isinstance(answer, str) and answer.startswith("UPID:"):
+        api.wait(answer, subject.seconds, f"{subject.name}: {_DOING[step.action]}")
+
+
+def _wait_for_lock(api: Api, subject: Subject, machine: Machine | None) -> None:
+    deadline = time.monotonic() + subject.seconds
+    while machine is not None and machine.lock:
+        if time.monotonic() > deadline:
+            raise ProvisionerError(
+                f"{subject.name}: VM {machine.vmid} on {machine.node} is locked ({machine.lock}) for {subject.seconds:.0f} s: "
+                f"if no task of the node works on it, `qm unlock {machine.vmid}` there, then run again"
+            )
+        api.pause(1.0)
+        machine = look(api, subject.vmid, machine.node)
+
+
+def _may_pass(error: ProvisionerError) -> bool:
+    if isinstance(error, UnansweredError):
+        return True
+    said = (
+        error.exit_status
+        if isinstance(error, TaskFailedError)
+        else error.reason
+        if isinstance(error, RefusedError)
+        else ""
+    )
+    return any(phrase in said.lower() for phrase in _BUSY)
+
+
+def _no_effect(subject: Subject, step: Step) -> str:
+    what = "; ".join(f"{change.key} reads back as {change.before}, wanted is {change.after}" for change in step.changes)
+    return (
+        f"{subject.name}: the cluster accepts {_DOING[step.action]} and it has no effect{f' ({what})' if what else ''}: "
+        f"look at VM {subject.vmid} in Proxmox, its Hardware, Options and task list"
+    )

@@ -1,0 +1,112 @@
+"""The cluster as the inventory wants it: plain data that the plan is made from."""
+
+import hashlib
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from proxmox.sizing import Size
+
+DESCRIPTION = "Managed by Centralino: what is changed here by hand, the next run changes back."
+TEMPLATE_DESCRIPTION = "Golden template of Centralino: guests are cloned from it."
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """The Proxmox API and how it is trusted."""
+
+    host: str
+    port: int
+    token_id: str
+    token_secret: str = field(repr=False)
+    ca: Path | None = None
+    fingerprint: str | None = None
+    where: dict[str, str] = field(default_factory=dict, compare=False)
+    """Which file sets a variable, for sentences: ``{"proxmox_api_ca": "inventories/lab/group_vars/all/proxmox.yml:4"}``."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """How a guest is logged in to; the same values that Ansible uses."""
+
+    user: str
+    port: int
+    private_key: Path
+    public_key: str | None = field(repr=False)
+    """Text, one key a line; nothing where the pair is not made yet."""
+    known_hosts: Path
+    arguments: tuple[str, ...]
+    """What Ansible passes to ``ssh`` besides (``ansible_ssh_common_args``)."""
+    timeout: int
+
+
+@dataclass(frozen=True)
+class Template:
+    """The golden template that guests are cloned from."""
+
+    vmid: int
+    name: str
+    node: str
+    storage: str
+    image_url: str
+    image_checksum: str | None
+    image_storage: str
+    bridge: str
+    cpu: str
+    pool: str | None
+
+    @property
+    def image(self) -> str:
+        """File name of the image on its storage."""
+        return urlsplit(self.image_url).path.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True)
+class Guest:
+    """One virtual machine."""
+
+    name: str
+    node: str
+    vmid: int
+    size: Size
+    cpu: str
+    address: IPv4Address
+    prefix: int
+    gateway: IPv4Address
+    nameservers: tuple[IPv4Address, ...]
+    search_domain: str
+    storage: str
+    bridge: str
+    vlan: int | None
+    mac: str
+    mac_is_set: bool
+    """Whether the inventory names the card's address; if not, a running guest keeps the one that it has."""
+    tags: tuple[str, ...]
+    pool: str | None
+    access: Access
+    template: Template
+    task_timeout: int
+    where: dict[str, str] = field(default_factory=dict, compare=False)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """All that one inventory wants."""
+
+    name: str
+    endpoint: Endpoint
+    guests: tuple[Guest, ...]
+    """Sorted by name."""
+    parallel_clones: int
+
+    @property
+    def templates(self) -> tuple[Template, ...]:
+        """Every template that a guest names, once."""
+        return tuple(sorted({guest.template for guest in self.guests}, key=lambda template: template.vmid))
+
+
+def derived_mac(cluster: str, guest: str) -> str:
+    """Return the card address of a guest: locally administered, unicast, the same on every run."""
+    digest = hashlib.sha256(f"{cluster}/{guest}".encode()).digest()
+    return ":".join(f"{byte:02X}" for byte in (0x02, *digest[:5]))

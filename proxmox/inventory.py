@@ -1,0 +1,152 @@
+"""Reads an inventory as Ansible does: its own loader, its own precedence, its own templating.
+
+What comes out is what the playbooks see, with the file and line that sets each variable for the sentences about it.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from proxmox.errors import ProvisionerError
+from proxmox.variables import PREFIX
+
+GROUP = "guests"
+"""The group whose members are virtual machines of the cluster."""
+CONNECTION = ("ansible_host", "ansible_port", "ansible_user", "ansible_ssh_common_args", "cluster_name")
+"""What the provisioner reads besides its own variables."""
+
+_CHECKOUT = Path(__file__).resolve().parent.parent
+_CONFIGURATION = _CHECKOUT / "ansible.cfg"
+_PLAYBOOKS = _CHECKOUT / "playbooks"
+"""Variables beside the playbooks are the hosts' too (``playbooks/group_vars``)."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """A member of the group ``guests`` with the variables that the provisioner reads, templated."""
+
+    name: str
+    groups: frozenset[str]
+    folder: Path
+    """The inventory's folder (``inventory_dir``)."""
+    variables: Mapping[str, object]
+    where: Mapping[str, str]
+    """Variable → ``file:line`` that sets it, relative to the working folder where it lies below."""
+    problems: tuple[str, ...] = field(default=())
+    """Variables that cannot be evaluated, a sentence each."""
+
+    def place(self, variable: str) -> str:
+        """Return where the variable is set, or the file that it belongs into."""
+        return self.where.get(variable) or f"{shown(self.folder)}/host_vars/{self.name}.yml"
+
+
+def shown(path: str | Path) -> str:
+    """Return a path as a person would type it from here."""
+    try:
+        return str(Path(path).resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def load(source: str) -> tuple[Host, ...]:
+    """Read the inventory at ``source`` (a folder or a file) and return its guests, sorted by name.
+
+    Raises :class:`ProvisionerError` where there is no inventory, it cannot be parsed, or it has no guests.
+    """
+    if not Path(source).exists():
+        raise ProvisionerError(f"{source}: there is no such inventory; name its folder, as in -i inventories/lab")
+    if _CONFIGURATION.is_file():
+        os.environ.setdefault("ANSIBLE_CONFIG", str(_CONFIGURATION))
+    # Ansible only warns about an inventory that it cannot parse; here it must be an error.
+    os.environ.setdefault("ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED", "true")
+    # Imported late: it takes half a second, which `--help` need not wait for.
+    from ansible.errors import AnsibleError  # noqa: PLC0415
+    from ansible.inventory.manager import InventoryManager  # noqa: PLC0415
+    from ansible.parsing.dataloader import DataLoader  # noqa: PLC0415
+    from ansible.plugins.loader import init_plugin_loader  # noqa: PLC0415
+    from ansible.vars.manager import VariableManager  # noqa: PLC0415
+
+    init_plugin_loader()
+    loader = DataLoader()
+    if _PLAYBOOKS.is_dir():
+        loader.set_basedir(str(_PLAYBOOKS))
+    try:
+        _unlock_vault(loader)
+        inventory = InventoryManager(loader=loader, sources=[source])
+        manager = VariableManager(loader=loader, inventory=inventory)
+        hosts = inventory.get_hosts(GROUP) if GROUP in inventory.groups else []
+        guests = tuple(_read(host, manager, loader) for host in sorted(hosts, key=lambda host: host.name))
+    except AnsibleError as error:
+        raise ProvisionerError(f"{shown(source)} cannot be read: {_one_line(error)}") from error
+    if not guests:
+        raise ProvisionerError(
+            f"{shown(source)}: the group `{GROUP}` has no hosts; list the virtual machines below it in hosts.yml"
+        )
+    return guests
+
+
+def _unlock_vault(loader: Any) -> None:
+    from ansible import constants  # noqa: PLC0415
+
+    password_file, identities = constants.DEFAULT_VAULT_PASSWORD_FILE, constants.DEFAULT_VAULT_IDENTITY_LIST
+    if password_file or identities:
+        from ansible.cli import CLI  # noqa: PLC0415
+
+        files = [password_file] if password_file else []
+        loader.set_vault_secrets(
+            CLI.setup_vault_secrets(loader, vault_ids=identities or [], vault_password_files=files, auto_prompt=False)
+        )
+
+
+def _read(host: Any, manager: Any, loader: Any) -> Host:
+    from ansible.errors import AnsibleError  # noqa: PLC0415
+    from ansible.template import Templar  # noqa: PLC0415
+
+    raw = manager.get_vars(host=host, include_hostvars=False)
+    templar = Templar(loader=loader, variables=raw)
+    where: dict[str, str] = {}
+    variables: dict[str, object] = {}
+    problems: list[str] = []
+    for name in sorted(name for name in raw if name.startswith(PREFIX) or name in CONNECTION):
+        if place := _origin(name, raw[name]):
+            where[str(name)] = place
+        try:
+            variables[str(name)] = templar.template(raw[name])
+        except AnsibleError as error:
+            problems.append(f"{where.get(name, host.name)}: {name} cannot be evaluated: {_evaluation(error)}")
+    return Host(
+        name=str(host.name),
+        groups=frozenset(str(name) for name in raw["group_names"]),
+        folder=Path(str(raw["inventory_dir"])),
+        variables=variables,
+        where=where,
+        problems=tuple(problems),
+    )
+
+
+def _origin(name: str, value: object) -> str | None:
+    """Return ``file:line`` of a variable. Ansible tags what it loads with its origin; the key's tag outlives every kind of value."""
+    try:
+        from ansible._internal._datatag._tags import Origin  # noqa: PLC0415
+    except ImportError:  # not a public interface: without it, sentences name the variable alone
+        return None
+    origin = Origin.get_tag(name) or Origin.get_tag(value)
+    if origin is None or not origin.path:
+        return None
+    return f"{shown(origin.path)}:{origin.line_num}" if origin.line_num else shown(origin.path)
+
+
+def _evaluation(error: Exception) -> str:
+    """Return why a variable cannot be evaluated; the usual reason is a file that a lookup does not find."""
+    text = _one_line(error)
+    missing = re.search(r"Unable to access the file '([^']+)': File not found", text)
+    if missing:
+        return f"{shown(os.path.normpath(missing[1]))} does not exist: make this file (the lab's own are made when the lab is started)"
+    return f"{text}: correct it"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".")

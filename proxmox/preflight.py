@@ -1,0 +1,164 @@
+"""What of the cluster stands in a plan's way, as sentences. Pure; looked at before anything is touched."""
+
+from collections.abc import Iterator
+
+from proxmox import values
+from proxmox.desired import Cluster, Guest, Template
+from proxmox.plan import DISK
+from proxmox.state import Machine, State
+
+
+def problems(cluster: Cluster, state: State) -> list[str]:
+    """Return a sentence for everything that makes the inventory impossible on this cluster."""
+    found: list[str] = []
+    for guest in cluster.guests:
+        machine = state.machines.get(guest.vmid)
+        found += _identity(guest, state)
+        if machine is None:
+            found += _room(guest, state)
+            found += _template_reach(guest, state)
+        else:
+            found += _disk(guest, machine)
+    for template in cluster.templates:
+        where = next(guest.where for guest in cluster.guests if guest.template == template)
+        found += _template(template, where, state)
+    return list(dict.fromkeys(found))
+
+
+def _identity(guest: Guest, state: State) -> Iterator[str]:
+    """Refuse to touch what is not ours and to make a second one of what there is."""
+    place = guest.where["proxmox_vmid"]
+    machine = state.machines.get(guest.vmid)
+    if machine is not None:
+        what = _other(machine, guest.name)
+        if what:
+            yield f"{place}: proxmox_vmid {guest.vmid} is {what} on {machine.node}, not {guest.name}: give {guest.name} a free number"
+    for other in state.machines.values():
+        if other.name == guest.name and other.vmid != guest.vmid:
+            yield (
+                f"{place}: {guest.name} exists already as {other.vmid} on {other.node}, the inventory says {guest.vmid}: "
+                f"set proxmox_vmid to {other.vmid}, or remove that machine first"
+            )
+
+
+def _other(machine: Machine, name: str, *, template: bool = False) -> str | None:
+    """Return what the machine is, if it is not the one of this name. One that is being made has no name yet."""
+    if machine.kind != "qemu":
+        return f"the container {machine.name}"
+    if machine.name != name and machine.lock not in {"clone", "create"}:
+        return f"the machine {machine.name}" if machine.name else "a machine without a name"
+    if machine.template and not template:
+        return f"the template {machine.name}"
+    return None
+
+
+def _room(guest: Guest, state: State) -> Iterator[str]:
+    """Look whether a new guest's node has what it needs."""
+    node = state.nodes.get(guest.node)
+    if node is None:
+        yield _no_node("proxmox_node", guest.node, guest.where, state)
+        return
+    if not node.online:
+        yield f"{guest.where['proxmox_node']}: node {guest.node} is offline: bring it back, or place {guest.name} on another node"
+        return
+    if node.cores and guest.size.cores > node.cores:
+        yield (
+            f"{guest.where['proxmox_cores']}: {guest.name} asks for {guest.size.cores} cores and node {guest.node} has {node.cores}: "
+            "set proxmox_cores lower, or place it on a larger node"
+        )
+    if node.memory and guest.size.memory > node.memory:
+        yield (
+            f"{guest.where['proxmox_memory']}: {guest.name} asks for {guest.size.memory} MiB of memory and node {guest.node} has "
+            f"{node.memory}: set proxmox_memory lower, or place it on a larger node"
+        )
+    yield from _storage("proxmox_storage", guest.node, guest.storage, "images", guest.where, state)
+    yield from _bridge(guest.node, guest.bridge, guest.where, state)
+
+
+def _template(template: Template, where: dict[str, str], state: State) -> Iterator[str]:
+    machine = state.machines.get(template.vmid)
+    if machine is not None:
+        place = where["proxmox_template_vmid"]
+        what = _other(machine, template.name, template=True)
+        if what:
+            yield f"{place}: proxmox_template_vmid {template.vmid} is {what} on {machine.node}, not {template.name}: set another number"
+        elif not machine.template and not machine.lock and DISK not in machine.config:
+            yield f"{place}: {template.name} ({template.vmid} on {machine.node}) has no disk, its making was cut off: remove it, then run again"
+        return
+    node = state.nodes.get(template.node)
+    if node is None:
+        yield _no_node("proxmox_template_node", template.node, where, state)
+        return
+    if not node.online:
+        yield f"{where['proxmox_template_node']}: node {template.node} is offline: bring it back, or make the template on another node"
+        return
+    yield from _storage("proxmox_image_storage", template.node, template.image_storage, "import", where, state)
+    yield from _storage("proxmox_template_storage", template.node, template.storage, "images", where, state)
+    yield from _bridge(template.node, template.bridge, where, state)
+
+
+def _template_reach(guest: Guest, state: State) -> Iterator[str]:
+    """A template on local storage cannot be cloned to another node."""
+    template = guest.template
+    machine = state.machines.get(template.vmid)
+    node = machine.node if machine else template.node
+    storage = template.storage
+    if machine and DISK in machine.config:
+        storage = values.properties(str(machine.config[DISK]), default="file")["file"].partition(":")[0]
+    seen = state.storages.get((node, storage))
+    if node != guest.node and seen is not None and not seen.shared:
+        yield (
+            f"{guest.where['proxmox_template_node']}: template {template.name} is on {node}'s own storage {storage}, from where "
+            f"{guest.name} on {guest.node} cannot be cloned: put it on shared storage (proxmox_template_storage), or give each node a template "
+            "(proxmox_template_node, proxmox_template_vmid)"
+        )
+
+
+def _storage(variable: str, node: str, name: str, content: str, where: dict[str, str], state: State) -> Iterator[str]:
+    storage = state.storages.get((node, name))
+    if storage is None:
+        there = (
+            ", ".join(
+                sorted(name for (on, name), one in state.storages.items() if on == node and content in one.content)
+            )
+            or "none"
+        )
+        yield f"{where[variable]}: {variable}: node {node} has no storage {name}: set one with content `{content}` (it has: {there})"
+    elif content not in storage.content:
+        yield (
+            f"{where[variable]}: {variable}: storage {name} does not take content `{content}`: "
+            f"enable it there (Datacenter, Storage), or set another storage"
+        )
+    elif not storage.available:
+        yield f"{where[variable]}: {variable}: storage {name} is not available on node {node}: bring it back, or set another storage"
+
+
+def _bridge(node: str, bridge: str, where: dict[str, str], state: State) -> Iterator[str]:
+    there = state.bridges.get(node)
+    if there is not None and bridge not in there:
+        yield (
+            f"{where['proxmox_bridge']}: proxmox_bridge: node {node} has no bridge {bridge} that this token may use: "
+            f"set another (it has: {', '.join(sorted(there)) or 'none'})"
+        )
+
+
+def _no_node(variable: str, name: str, where: dict[str, str], state: State) -> str:
+    return f"{where[variable]}: {variable}: {name} is not a node of the cluster: set one of {', '.join(sorted(state.nodes))}"
+
+
+def _disk(guest: Guest, machine: Machine) -> Iterator[str]:
+    """Disks only grow, and without one there is nothing to grow."""
+    if machine.lock or machine.kind != "qemu" or machine.name != guest.name:
+        return
+    if DISK not in machine.config:
+        yield (
+            f"{guest.where['proxmox_vmid']}: {guest.name} ({guest.vmid} on {machine.node}) has no disk {DISK}: it was not made by this provisioner, "
+            "remove it or give the guest another proxmox_vmid"
+        )
+        return
+    have = values.disk_size(str(machine.config[DISK]))
+    if have > guest.size.disk << 30:
+        yield (
+            f"{guest.where['proxmox_disk']}: proxmox_disk of {guest.name} is {guest.size.disk} GiB and its disk has {have / 2**30:g}: "
+            f"disks only grow, set at least {-(-have >> 30)}"
+        )

@@ -1,0 +1,312 @@
+"""From hosts with variables to the cluster that they want: validation, sizing and everything that only shows across guests.
+
+Finds all that is wrong before it gives up, and touches nothing.
+"""
+
+import difflib
+import shlex
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from proxmox import sizing
+from proxmox.desired import Access, Cluster, Endpoint, Guest, Template, derived_mac
+from proxmox.errors import ProvisionerError
+from proxmox.inventory import GROUP, Host, shown
+from proxmox.sizing import Size
+from proxmox.variables import CLUSTER_WIDE, PREFIX, Variables
+
+PLACEHOLDER = "CHANGE-ME"
+"""What a value that a user must set says in the example inventory."""
+
+_KNOWN = tuple(f"{PREFIX}{name}" for name in Variables.model_fields)
+_ABSENT = object()
+
+
+def read(hosts: Iterable[Host]) -> Cluster:
+    """Return the cluster that the hosts want, or raise :class:`ProvisionerError` with a sentence for everything that is wrong."""
+    problems: list[str] = []
+    parsed: list[tuple[Host, Variables]] = []
+    for host in hosts:
+        found = [*host.problems, *_placeholders(host), *_unknown(host)]
+        variables, invalid = _validate(host)
+        problems += found + invalid
+        if variables is not None and not found:
+            parsed.append((host, variables))
+    if not problems:
+        problems += _disagreements(parsed)
+    guests: list[Guest] = []
+    for host, variables in parsed:
+        guest, found = _guest(host, variables)
+        problems += found
+        if guest is not None:
+            guests.append(guest)
+    if not problems:
+        problems += _doubles(guests)
+    if problems:
+        raise ProvisionerError(*sorted(set(problems), key=_by_place))
+    host, variables = parsed[0]
+    return Cluster(
+        name=_cluster_name(host),
+        endpoint=_endpoint(host, variables),
+        guests=tuple(guests),
+        parallel_clones=variables.parallel_clones,
+    )
+
+
+def _by_place(sentence: str) -> tuple[str, int, str]:
+    """Order sentences as the files read: ``file:line: …``."""
+    file, _, rest = sentence.partition(":")
+    line = rest.partition(":")[0]
+    return file, int(line) if line.isdigit() else 0, sentence
+
+
+def _placeholders(host: Host) -> list[str]:
+    return [
+        f"{host.place(name)}: {name} still says {PLACEHOLDER}: set it to the value of your cluster"
+        for name, value in host.variables.items()
+        if PLACEHOLDER in str(value)
+    ]
+
+
+def _unknown(host: Host) -> list[str]:
+    problems = []
+    for name in host.variables:
+        if name.startswith(PREFIX) and name not in _KNOWN:
+            close = difflib.get_close_matches(name, _KNOWN, n=1)
+            remedy = f"did you mean {close[0]}?" if close else "`python -m proxmox variables` lists them"
+            problems.append(f"{host.place(name)}: {name} is not a variable of the provisioner; {remedy}")
+    return problems
+
+
+def _validate(host: Host) -> tuple[Variables | None, list[str]]:
+    values = {name.removeprefix(PREFIX): value for name, value in host.variables.items() if name in _KNOWN}
+    unreadable = {problem.split(": ", 2)[1].split(" ", 1)[0] for problem in host.problems}
+    try:
+        return Variables.model_validate(values), []
+    except ValidationError as error:
+        problems = []
+        for detail in error.errors(include_url=False):
+            name = f"{PREFIX}{detail['loc'][0]}" if detail["loc"] else ""
+            if name in unreadable or PLACEHOLDER in str(host.variables.get(name, "")):
+                continue
+            problems.append(_sentence(host, name, detail["type"], detail["msg"]))
+        return None, problems
+
+
+def _sentence(host: Host, name: str, kind: str, message: str) -> str:
+    if kind == "missing":
+        return f"{host.place(name)}: {name} is not set for {host.name}: {Variables.model_fields[name.removeprefix(PREFIX)].description}"
+    message = message.removeprefix("Value error, ").removeprefix("Input ").replace("should", "must")
+    if not name:
+        return f"{host.place(f'{PREFIX}api_fingerprint')}: {message}"
+    value = "" if "secret" in name else f" is {host.variables[name]!r} and"
+    return f"{host.place(name)}: {name}{value} {message}"
+
+
+def _disagreements(parsed: list[tuple[Host, Variables]]) -> list[str]:
+    problems = []
+    for field in CLUSTER_WIDE:
+        first_host, first = parsed[0]
+        for host, variables in parsed[1:]:
+            if getattr(variables, field) != getattr(first, field):
+                name = f"{PREFIX}{field}"
+                problems.append(
+                    f"{host.place(name)}: {name} of {host.name} is not that of {first_host.name}: "
+                    "one inventory is one Proxmox cluster, set it in group_vars/all/proxmox.yml"
+                )
+    return problems
+
+
+def _guest(host: Host, variables: Variables) -> tuple[Guest | None, list[str]]:
+    problems: list[str] = []
+    address = _address(host, variables, problems)
+    size = _size(host, variables, problems)
+    _account(host, variables, problems)
+    access = _access(host, variables, problems)
+    if address is None or size is None or access is None or problems:
+        return None, problems
+    storage = variables.template_storage or variables.storage
+    cluster = _cluster_name(host)
+    return Guest(
+        name=host.name,
+        node=variables.node,
+        vmid=variables.vmid,
+        size=size,
+        cpu=variables.cpu,
+        address=address,
+        prefix=variables.network_prefix,
+        gateway=variables.gateway,
+        nameservers=variables.nameservers,
+        search_domain=variables.search_domain,
+        storage=variables.storage,
+        bridge=variables.bridge,
+        vlan=variables.vlan,
+        mac=variables.mac or derived_mac(cluster, host.name),
+        mac_is_set=variables.mac is not None,
+        tags=tuple(sorted({"centralino", *(group.lower() for group in host.groups - {"all", GROUP}), *variables.tags})),
+        pool=variables.pool,
+        access=access,
+        template=Template(
+            vmid=variables.template_vmid,
+            name=variables.template_name,
+            node=variables.template_node,
+            storage=storage,
+            image_url=variables.template_image_url,
+            image_checksum=variables.template_image_checksum,
+            image_storage=variables.image_storage,
+            bridge=variables.bridge,
+            cpu=variables.cpu,
+            pool=variables.pool,
+        ),
+        task_timeout=variables.task_timeout,
+        where={name: host.place(name) for name in (*_KNOWN, "ansible_host")},
+    ), []
+
+
+def _address(host: Host, variables: Variables, problems: list[str]) -> IPv4Address | None:
+    place = host.place("ansible_host")
+    given = host.variables.get("ansible_host", _ABSENT)
+    if given is _ABSENT or given in (None, ""):
+        problems.append(f"{place}: ansible_host of {host.name} is not set: give the guest its IPv4 address")
+        return None
+    network = IPv4Network(f"{variables.gateway}/{variables.network_prefix}", strict=False)
+    try:
+        address = IPv4Address(str(given))
+    except ValueError:
+        problems.append(f"{place}: ansible_host of {host.name} is {given!r}: give it an IPv4 address in {network}")
+        return None
+    if address not in network:
+        problems.append(
+            f"{place}: ansible_host of {host.name} is {address}, outside of {network} (proxmox_gateway with proxmox_network_prefix): "
+            "correct the address or the network"
+        )
+    elif address in (network.network_address, network.broadcast_address, variables.gateway):
+        problems.append(
+            f"{place}: ansible_host of {host.name} is {address}, which is the network's own: give the guest a free address"
+        )
+    return address
+
+
+def _size(host: Host, variables: Variables, problems: list[str]) -> Size | None:
+    usual = sizing.default(host.groups)
+    values: dict[str, int] = {}
+    for field in ("cores", "memory", "disk"):
+        value = getattr(variables, field)
+        if value is None and usual is not None:
+            value = getattr(usual, field)
+        if value is None:
+            name = f"{PREFIX}{field}"
+            problems.append(
+                f"{host.place(name)}: {name} of {host.name} is not set and none of its groups has a sizing "
+                f"({', '.join(sizing.BY_GROUP)} have): set it"
+            )
+        else:
+            values[field] = value
+    return Size(**values) if len(values) == 3 else None  # noqa: PLR2004
+
+
+def _account(host: Host, variables: Variables, problems: list[str]) -> None:
+    user = host.variables.get("ansible_user")
+    if user is not None and user != variables.ssh_user:
+        problems.append(
+            f"{host.place('ansible_user')}: ansible_user of {host.name} is {user!r} but cloud-init makes the account {variables.ssh_user!r} "
+            "(proxmox_ssh_user): use one for both"
+        )
+
+
+def _access(host: Host, variables: Variables, problems: list[str]) -> Access | None:
+    private = _path(host, variables.ssh_private_key)
+    named = variables.ssh_public_key
+    place = host.place(f"{PREFIX}ssh_public_key" if named else f"{PREFIX}ssh_private_key")
+    text: str | None
+    if named and named.startswith(("ssh-", "ecdsa-", "sk-")):
+        text = named.strip()
+    else:
+        file = _path(host, Path(named)) if named else private.with_name(f"{private.name}.pub")
+        try:
+            text = file.read_text().strip()
+        except FileNotFoundError:
+            text = None
+        if text is None and (private.exists() or file != private.with_name(f"{private.name}.pub")):
+            problems.append(
+                f"{place}: the public key {shown(file)} does not exist: make it with `ssh-keygen -y -f {shown(private)}`"
+            )
+    if text is not None and not private.exists():
+        problems.append(
+            f"{place}: the public key is there but {shown(private)} is not: put the private key back, or remove the public one too "
+            "so that a new pair is made"
+        )
+    try:
+        port = int(str(host.variables.get("ansible_port", 22)))
+        arguments = tuple(shlex.split(str(host.variables.get("ansible_ssh_common_args", ""))))
+    except ValueError:
+        problems.append(
+            f"{host.place('ansible_port')}: ansible_port or ansible_ssh_common_args of {host.name} cannot be read"
+        )
+        return None
+    return Access(
+        user=variables.ssh_user,
+        port=port,
+        private_key=private,
+        public_key=text,
+        known_hosts=_path(host, variables.ssh_known_hosts),
+        arguments=arguments,
+        timeout=variables.ssh_timeout,
+    )
+
+
+def _endpoint(host: Host, variables: Variables) -> Endpoint:
+    ca = _path(host, variables.api_ca) if variables.api_ca else None
+    if ca is not None and not ca.is_file():
+        raise ProvisionerError(
+            f"{host.place(f'{PREFIX}api_ca')}: proxmox_api_ca names {shown(ca)}, which does not exist: "
+            "copy /etc/pve/pve-root-ca.pem of a node there (for the lab's cluster: start the lab)"
+        )
+    return Endpoint(
+        host=variables.api_host,
+        port=variables.api_port,
+        token_id=variables.api_token_id,
+        token_secret=variables.api_token_secret.get_secret_value(),
+        ca=ca,
+        fingerprint=variables.api_fingerprint,
+        where={f"{PREFIX}{field}": host.place(f"{PREFIX}{field}") for field in CLUSTER_WIDE},
+    )
+
+
+def _doubles(guests: list[Guest]) -> list[str]:
+    """Return a sentence for each address, VMID and card address that two guests (or a guest and a template) have."""
+    problems = []
+    views: Mapping[str, tuple[str, Callable[[Guest], object]]] = {
+        "ansible_host": ("address", lambda guest: guest.address),
+        f"{PREFIX}vmid": ("VMID", lambda guest: guest.vmid),
+        f"{PREFIX}mac": ("card address", lambda guest: guest.mac),
+    }
+    for variable, (kind, view) in views.items():
+        by_value: defaultdict[object, list[Guest]] = defaultdict(list)
+        for guest in guests:
+            by_value[view(guest)].append(guest)
+        for value, owners in by_value.items():
+            if len(owners) > 1:
+                names = " and ".join(guest.name for guest in owners)
+                place = owners[-1].where.get(variable, "")
+                problems.append(f"{place}: {variable}: {names} have the same {kind} {value}: give each its own")
+    templates = {guest.template.vmid for guest in guests}
+    problems += [
+        f"{guest.where[f'{PREFIX}vmid']}: proxmox_vmid of {guest.name} is {guest.vmid}, the template's: give it another"
+        for guest in guests
+        if guest.vmid in templates
+    ]
+    return problems
+
+
+def _path(host: Host, path: Path) -> Path:
+    """Return the path; one that is not absolute is below the inventory's folder."""
+    return Path.resolve(host.folder / path.expanduser())
+
+
+def _cluster_name(host: Host) -> str:
+    return str(host.variables.get("cluster_name") or host.folder.name)
