@@ -1,0 +1,112 @@
+"""Systemd containers that behave as small virtual machines: made, waited for, removed."""
+
+import socket
+from dataclasses import dataclass, field
+from ipaddress import AddressValueError, IPv4Address, IPv4Network
+
+from lab import images, seed
+from lab.errors import LabError
+from lab.paths import Paths
+from lab.podman import GATEWAY, NETWORK, SUBNET, Podman
+from lab.process import wait_until
+from lab.seed import Seed
+
+CAPABILITIES = ("AUDIT_WRITE", "NET_ADMIN", "NET_RAW", "SYS_ADMIN", "SYS_NICE", "SYS_PTRACE")
+"""What systemd's sandboxing, nftables, OpenVPN and ntpsec need in their own namespaces."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A container to be made."""
+
+    name: str
+    address: str
+    image: str
+    seed: Seed
+    mac: str = ""
+    cores: int = 0
+    memory: int = 0
+    """MiB; both limits apply where the machine has the controller, 0 is no limit."""
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+def create(podman: Podman, paths: Paths, machine: Machine) -> None:
+    """Make the container, stopped. Raises :class:`LabError` where the name or the address is taken."""
+    _check_address(machine.address)
+    podman.ensure_network()
+    folder = paths.seeds / machine.name
+    seed.write(folder, machine.seed)
+    labels = {"centralino.address": machine.address, **machine.labels}
+    podman(
+        "create",
+        "--name", machine.name,
+        "--hostname", machine.seed.hostname,
+        "--network", NETWORK,
+        "--ip", machine.address,
+        *(["--mac-address", machine.mac] if machine.mac else []),
+        "--systemd=always",
+        "--cap-add", ",".join(CAPABILITIES),
+        "--cap-drop", "MKNOD",
+        *podman.limits,
+        *_shares(podman, machine),
+        "--label", podman.label,
+        *(f"--label={key}={value}" for key, value in labels.items()),
+        "--volume", f"{folder}:{seed.MOUNT}:ro",
+        machine.image,
+    )  # fmt: skip
+
+
+def run(podman: Podman, paths: Paths, machine: Machine, *, progress: images.Progress) -> None:
+    """Make the container from the base image where none is named, start it and wait for its SSH port."""
+    if not machine.image:
+        machine = Machine(**{**vars(machine), "image": images.ensure(images.GUEST, podman, paths, progress)})
+    create(podman, paths, machine)
+    start(podman, machine.name, machine.address)
+    if not wait_until(lambda: answers(machine.address, 22), seconds=30):
+        raise LabError(
+            f"{machine.name} does not answer SSH on {machine.address}: see `python -m lab podman -- logs {machine.name}`"
+        )
+
+
+def start(podman: Podman, name: str, address: str) -> None:
+    """Start a container; a taken address is named as such."""
+    try:
+        podman("start", name)
+    except LabError as error:
+        if "already allocated" in str(error):
+            raise LabError(f"{name} cannot have {address}: another container has that address") from error
+        raise
+
+
+def remove(podman: Podman, paths: Paths, *names: str) -> None:
+    """Remove containers with their seeds; those that are gone already are no error."""
+    podman("rm", "--force", "--ignore", "--volumes", "--time", "0", *names)
+    for name in names:
+        seed.remove(paths.seeds / name)
+
+
+def answers(address: str, port: int) -> bool:
+    """Tell whether a TCP port takes connections."""
+    try:
+        with socket.create_connection((address, port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+def _shares(podman: Podman, machine: Machine) -> list[str]:
+    shares = []
+    if machine.cores and "cpu" in podman.controllers:
+        shares += ["--cpus", str(machine.cores)]
+    if machine.memory and "memory" in podman.controllers:
+        shares += ["--memory", f"{machine.memory}m"]
+    return shares
+
+
+def _check_address(address: str) -> None:
+    try:
+        inside = IPv4Address(address) in IPv4Network(SUBNET) and address != GATEWAY
+    except AddressValueError:
+        inside = False
+    if not inside:
+        raise LabError(f"{address} is no free address of the lab's network {SUBNET}: take one of 198.18.0.3 to .254")

@@ -1,0 +1,89 @@
+"""A mount namespace of the lab's own, for machines whose /sys/fs/cgroup is cgroup v1.
+
+systemd in a container needs cgroup2. Such a machine is left as it is: a background process (the *holder*) lives in a private
+mount namespace with a cgroup2 mount, and every podman call goes through nsenter into it.
+
+Containers keep the namespace alive when the holder dies, so a new holder looks for it first: the source of the cgroup2 mount
+names this lab, and every process of the namespace shows it in its mountinfo.
+"""
+
+from pathlib import Path
+
+from lab.errors import LabError
+from lab.host import Host
+from lab.process import end, exclusively, read_pid, run, start_detached, wait_until
+
+# Only /sys is taken out of the machine's mount propagation: podman's network namespaces (/run/netns) stay visible outside,
+# so that a podman of the user's own still works beside the lab.
+_MAKE = """
+set -e
+mount --make-rprivate /sys
+umount -R /sys/fs/cgroup
+mount -t cgroup2 "$1" /sys/fs/cgroup
+"""
+_HOLD = """
+echo $$ > "$2.new"
+mv "$2.new" "$2"
+exec sleep infinity
+"""
+
+
+class Namespace:
+    """The lab's mount namespace; does nothing where the machine has cgroup v2."""
+
+    def __init__(self, host: Host, state: Path) -> None:
+        self._host = host
+        self._state = state
+        self._pid_file = state / "namespace.pid"
+        self._mark = f"centralino-lab:{state}"
+
+    @property
+    def needed(self) -> bool:
+        """Whether podman has to run in a namespace of the lab's own."""
+        return not self._host.cgroup_v2
+
+    @property
+    def pid(self) -> int | None:
+        """The holder's process id, where it runs."""
+        return read_pid(self._pid_file, runs="sleep") if self.needed else None
+
+    def prefix(self) -> list[str]:
+        """Return what has to stand before a command so that it runs as root in the namespace, starting the holder if need be."""
+        if not self.needed:
+            return list(self._host.sudo)
+        pid = self.pid or self._start()
+        return [*self._host.sudo, "nsenter", "--target", str(pid), "--mount", "--"]
+
+    def stop(self) -> None:
+        """End the holder; the namespace goes with the last container in it."""
+        with exclusively(self._state / "namespace.lock"):
+            if pid := self.pid:
+                if self._host.root:
+                    end(pid)
+                else:
+                    run([*self._host.sudo, "kill", str(pid)])
+            self._pid_file.unlink(missing_ok=True)
+
+    def _start(self) -> int:
+        with exclusively(self._state / "namespace.lock"):
+            if pid := self.pid:  # another command was faster
+                return pid
+            survivor = self._find_survivor()
+            if survivor:
+                enter, script = ["nsenter", "--target", str(survivor), "--mount", "--"], _HOLD
+            else:
+                enter, script = ["unshare", "--mount", "--propagation", "unchanged", "--"], _MAKE + _HOLD
+            log = self._state / "namespace.log"
+            shell = ["sh", "-c", script, "lab-namespace", self._mark, str(self._pid_file)]
+            start_detached([*self._host.sudo, *enter, *shell], log=log)
+            if not wait_until(lambda: self.pid is not None, seconds=5):
+                raise LabError(f"no mount namespace with cgroup2 could be made: the kernel's answer is in {log}")
+            pid = self.pid
+            if pid is None:
+                raise LabError(f"the namespace holder ended at once: the reason is in {log}")
+            return pid
+
+    def _find_survivor(self) -> int | None:
+        search = 'grep -sl -F -- " cgroup2 $1 " /proc/[0-9]*/mountinfo || true'
+        found = run([*self._host.sudo, "sh", "-c", search, "lab-search", self._mark]).split()
+        return int(Path(found[0]).parent.name) if found else None

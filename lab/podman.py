@@ -1,0 +1,163 @@
+"""Calling podman so that systemd containers run on this machine, whatever its cgroups and limits."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from lab.errors import LabError
+from lab.host import Host
+from lab.namespace import Namespace
+from lab.process import exclusively, last_words, run
+
+NETWORK = "centralino"
+SUBNET = "198.18.0.0/24"
+"""Of the range for benchmarks (RFC 2544), which no real network uses."""
+GATEWAY = "198.18.0.1"
+
+LABEL = "centralino.lab"
+"""Label of all that the lab makes; its value is the state folder, so that two checkouts do not clean each other."""
+
+_DROP_DEVICE_FILTER = Path(__file__).parent / "hooks" / "drop_device_filter.py"
+
+
+@dataclass(frozen=True)
+class Container:
+    """What podman tells of one container."""
+
+    name: str
+    status: str
+    """created, running, exited, …"""
+    exit_code: int
+    address: str
+    labels: dict[str, str]
+    started_at: int
+    """Seconds since the epoch; 0 where it never ran."""
+
+    @property
+    def running(self) -> bool:
+        """Whether its first process lives."""
+        return self.status == "running"
+
+
+class Podman:
+    """podman with the right namespace, hooks and limits."""
+
+    def __init__(self, host: Host, state: Path) -> None:
+        self._host = host
+        self._state = state
+        self.namespace = Namespace(host, state)
+
+    @property
+    def sudo(self) -> list[str]:
+        """What has to stand before a command that needs root."""
+        return self._host.sudo
+
+    def command(self, arguments: Sequence[str]) -> list[str]:
+        """Return the full command line for these podman arguments."""
+        hooks = [] if self._host.may_raise_limits else ["--hooks-dir", str(self._hooks)]
+        return [*self.namespace.prefix(), "podman", *hooks, *arguments]
+
+    def __call__(self, *arguments: str, stdin: str | None = None, seconds: float = 120) -> str:
+        """Run podman to its end and return what it printed; raise :class:`LabError` with its own words where it fails."""
+        try:
+            done = subprocess.run(  # noqa: S603
+                self.command(arguments),
+                input=stdin,
+                stdin=None if stdin is not None else subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=seconds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise LabError(f"podman {arguments[0]} did not end within {seconds:.0f} s") from error
+        if done.returncode != 0:
+            raise LabError(f"podman {arguments[0]} failed: {last_words(done.stderr) or f'exit code {done.returncode}'}")
+        return done.stdout
+
+    @property
+    def label(self) -> str:
+        """The label that marks what this checkout's lab makes."""
+        return f"{LABEL}={self._state}"
+
+    @cached_property
+    def limits(self) -> list[str]:
+        """Limits that the machine permits a container to be given."""
+        allowed = [
+            "--ulimit", f"nofile={self._host.files}:{self._host.files}",
+            "--ulimit", f"nproc={self._host.processes}:{self._host.processes}",
+        ]  # fmt: skip
+        return [*allowed, f"--pids-limit={8192 if 'pids' in self.controllers else -1}"]
+
+    @cached_property
+    def controllers(self) -> frozenset[str]:
+        """The cgroup2 controllers that containers can be limited with."""
+        prefix = self.namespace.prefix()
+        return frozenset(run([*prefix, "cat", "/sys/fs/cgroup/cgroup.controllers"]).split())
+
+    @cached_property
+    def _hooks(self) -> Path:
+        folder = self._state / "hooks"
+        folder.mkdir(parents=True, exist_ok=True)
+        hook = {
+            "version": "1.0.0",
+            "hook": {"path": sys.executable, "args": [sys.executable, "-I", str(_DROP_DEVICE_FILTER)]},
+            "when": {"always": True},
+            "stages": ["precreate"],
+        }
+        file = folder / "drop-device-filter.json"
+        text = json.dumps(hook)
+        if not file.is_file() or file.read_text() != text:
+            file.write_text(text)
+        return folder
+
+    # --- network -----------------------------------------------------------------------------------------------------
+
+    def ensure_network(self) -> None:
+        """Make the containers' network where it is not there yet."""
+        if self.succeeds("network", "exists", NETWORK):
+            return
+        with exclusively(self._state / "network.lock"):
+            if not self.succeeds("network", "exists", NETWORK):
+                options = ["--subnet", SUBNET, "--gateway", GATEWAY, "--label", self.label]
+                self("network", "create", *options, NETWORK)
+
+    # --- questions ---------------------------------------------------------------------------------------------------
+
+    def succeeds(self, *arguments: str) -> bool:
+        """Run podman and tell whether it ended with 0."""
+        return (
+            subprocess.run(
+                self.command(arguments), capture_output=True, check=False, stdin=subprocess.DEVNULL
+            ).returncode
+            == 0
+        )  # noqa: S603
+
+    def has_image(self, image: str) -> bool:
+        """Tell whether an image is in podman's storage."""
+        return self.succeeds("image", "exists", image)
+
+    def containers(self, *, label: str | None = None) -> dict[str, Container]:
+        """Return this lab's containers by name; with ``label``, those that carry it too."""
+        filters = ["--filter", f"label={self.label}"]
+        if label:
+            filters += ["--filter", f"label={label}"]
+        listed = json.loads(self("ps", "--all", "--format", "json", *filters) or "[]")
+        return {container.name: container for container in map(_container, listed)}
+
+
+def _container(listed: dict[str, Any]) -> Container:
+    labels = listed.get("Labels") or {}
+    return Container(
+        name=listed["Names"][0],
+        status=listed["State"],
+        exit_code=listed.get("ExitCode", 0),
+        address=labels.get("centralino.address", ""),
+        labels=labels,
+        started_at=max(0, listed.get("StartedAt", 0)),
+    )

@@ -1,0 +1,1 @@
+"""A stand-in for a Proxmox VE cluster: its API over HTTPS on loopback, its virtual machines as containers."""

@@ -1,0 +1,1 @@
+"""The API's methods, one module a part of its tree."""

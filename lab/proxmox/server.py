@@ -1,0 +1,107 @@
+"""The API over HTTPS: takes a request, checks it against the schema, finds who answers, and answers in Proxmox's shape."""
+
+import json
+import logging
+from typing import Any
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from lab.errors import LabError
+from lab.proxmox import auth, schema
+from lab.proxmox.api import access, clone, cluster, guests, nodes, power, storage
+from lab.proxmox.api.call import METHODS, Call
+from lab.proxmox.errors import ApiError, ParameterError
+from lab.proxmox.runtime import Runtime
+from lab.proxmox.state import Store
+from lab.proxmox.tasks import Tasks
+
+MODULES = (access, clone, cluster, guests, nodes, power, storage)
+"""Importing them fills the table of methods."""
+
+BODY_BYTES = 512 * 1024
+"""The largest body that a node takes."""
+
+log = logging.getLogger(__name__)
+
+
+def make_app(store: Store, runtime: Runtime) -> web.Application:
+    """Return the web application."""
+    tasks = Tasks(store)
+    store.save()
+
+    async def handle(request: web.Request) -> web.Response:
+        try:
+            data = await answer(request, store, tasks, runtime)
+        except ApiError as error:
+            return refusal(error)
+        except LabError as error:
+            return refusal(ApiError(500, str(error)))
+        except Exception as error:
+            log.exception("%s %s", request.method, request.path)
+            return refusal(ApiError(500, f"internal error of the stand-in: {error}"))
+        return web.json_response({"data": data})
+
+    async def finish(app: web.Application) -> None:
+        del app
+        await tasks.finish()
+
+    app = web.Application(client_max_size=BODY_BYTES)
+    app.router.add_route("*", "/api2/json/{path:.*}", handle)
+    app.on_cleanup.append(finish)
+    return app
+
+
+def refusal(error: ApiError) -> web.Response:
+    """Return a refusal as a node writes it: the sentence in the status line, faults by parameter in the body."""
+    body: dict[str, Any] = {"data": None, "message": error.message + "\n"}
+    if error.errors:
+        body["errors"] = {name: fault.rstrip("\n") + "\n" for name, fault in error.errors.items()}
+    reason = " ".join(error.message.split())[:500]
+    return web.json_response(body, status=error.status, reason=reason)
+
+
+async def answer(request: web.Request, store: Store, tasks: Tasks, runtime: Runtime) -> Any:  # noqa: ANN401 (any JSON)
+    """Return the data that a request asks for. Raises :class:`ApiError`."""
+    path = request.rel_url.raw_path.removeprefix("/api2/json")
+    method, variables = schema.load().find(request.method, path)
+    if method.permissions.get("user") == "world":
+        caller = auth.Caller("")
+    else:
+        caller = auth.authenticate(store.cluster, request.headers, request.cookies, request.method)
+    given = await read_parameters(request)
+    if twice := {name: "duplicate parameter (already defined in URI)" for name in variables if name in given}:
+        raise ParameterError(twice)
+    parameters = schema.check(method, {**given, **variables})
+    if caller.name:
+        auth.authorise(store.cluster, caller, method, parameters)
+    if (method.verb, method.path) not in METHODS:
+        raise ApiError(501, f"Method '{method.verb} {method.path}' is in the API but not in the lab's stand-in")
+    return await METHODS[method.verb, method.path](Call(caller, parameters, store, tasks, runtime))
+
+
+async def read_parameters(request: web.Request) -> dict[str, Any]:
+    """Return the query's and the body's parameters; a name that occurs more than once is a list."""
+    pairs: list[tuple[str, Any]] = list(request.query.items())
+    body = await request.text() if request.can_read_body else ""
+    if body and request.content_type == "application/json":
+        try:
+            content = json.loads(body)
+        except ValueError as error:
+            raise ApiError(400, "malformed JSON string") from error
+        if not isinstance(content, dict):
+            raise ApiError(400, "the request's body is no JSON object")
+        pairs += content.items()
+    elif body and request.content_type in ("application/x-www-form-urlencoded", "application/octet-stream"):
+        pairs += parse_qsl(body, keep_blank_values=True)
+    elif body:
+        raise ApiError(415, f"upload of '{request.content_type}' is not supported")
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name not in found:
+            found[name] = value
+        elif isinstance(found[name], list):
+            found[name].append(value)
+        else:
+            found[name] = [found[name], value]
+    return found

@@ -1,0 +1,95 @@
+"""The Proxmox stand-in as a background process: started, found, stopped."""
+
+import http.client
+import os
+import ssl
+import sys
+from pathlib import Path
+
+from lab.errors import LabError
+from lab.paths import CHECKOUT, Paths
+from lab.process import end, exclusively, last_words, read_pid, start_detached, wait_until
+
+DEFAULT_PORT = 8006
+PORT_VARIABLE = "CENTRALINO_LAB_PORT"
+HOST = "127.0.0.1"
+
+
+def port() -> int:
+    """Return the port that the stand-in listens on."""
+    text = os.environ.get(PORT_VARIABLE, str(DEFAULT_PORT))
+    if not text.isdigit() or not 0 < int(text) < 65536:  # noqa: PLR2004 (the largest port)
+        raise LabError(f"{PORT_VARIABLE} is {text!r}: it takes a port number")
+    return int(text)
+
+
+def running(paths: Paths) -> int | None:
+    """Return the stand-in's process id, where it runs."""
+    return read_pid(_pid_file(paths), runs="lab.proxmox")
+
+
+def ensure(paths: Paths) -> bool:
+    """Start the stand-in where it does not run; tell whether it was started. Raises :class:`LabError` where the port is taken."""
+    with exclusively(paths.state / "proxmox.lock"):
+        if running(paths) and answers(paths):
+            return False
+        if pid := running(paths):
+            end(pid)
+        if holder := who_listens(port()):
+            raise LabError(
+                f"port {port()} on {HOST} is taken by {holder}: end it, or choose another with {PORT_VARIABLE}"
+            )
+        paths.proxmox.mkdir(parents=True, exist_ok=True)
+        log = paths.proxmox / "log"
+        environment = {"PYTHONPATH": str(CHECKOUT), "CENTRALINO_LAB_STATE": str(paths.state)}
+        pid = start_detached([sys.executable, "-m", "lab.proxmox", str(port())], log=log, environment=environment)
+        _pid_file(paths).write_text(f"{pid}\n")
+        if not wait_until(lambda: answers(paths) or not running(paths), seconds=15) or not running(paths):
+            raise LabError(f"the Proxmox stand-in did not start: {last_words(log.read_text())} ({log})")
+        return True
+
+
+def stop(paths: Paths) -> None:
+    """End the stand-in; its state stays."""
+    with exclusively(paths.state / "proxmox.lock"):
+        if pid := running(paths):
+            end(pid)
+        _pid_file(paths).unlink(missing_ok=True)
+
+
+def answers(paths: Paths) -> bool:
+    """Tell whether the API answers with the certificate of this lab."""
+    try:
+        context = ssl.create_default_context(cafile=paths.proxmox / "ca.pem")
+        connection = http.client.HTTPSConnection(HOST, port(), timeout=2, context=context)
+        connection.request("GET", "/api2/json/version")
+        return connection.getresponse().status == http.HTTPStatus.UNAUTHORIZED
+    except OSError:
+        return False
+
+
+def who_listens(number: int) -> str:
+    """Return which process listens on a TCP port of loopback or of every address; the empty string where none does.
+
+    Reads the kernel's tables, proc_net_tcp(5): state 0A is LISTEN.
+    """
+    sockets = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == number:
+                sockets.add(f"socket:[{fields[9]}]")
+    if not sockets:
+        return ""
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                if any(os.readlink(link) in sockets for link in (folder / "fd").iterdir()):
+                    return f"{(folder / 'comm').read_text().strip()} (process {folder.name})"
+            except OSError:
+                continue
+    return "another process"
+
+
+def _pid_file(paths: Paths) -> Path:
+    return paths.proxmox / "pid"
