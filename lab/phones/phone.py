@@ -1,8 +1,10 @@
 """A SIP phone in a container of its own: SIPp plays one scenario an act, nftables counts the RTP that arrives."""
 
 import json
+import re
 import subprocess
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,6 +18,8 @@ SIP_PORT = 5060
 RTP_PORTS = "20000-20100"
 _SCENARIOS = Path(__file__).parent
 _MOUNT = "/scenarios"
+_MESSAGES = "/tmp/messages"  # noqa: S108 (inside the phone's container)
+_SENT_BYE = re.compile(r"^-{10,} (\S+ \S+)\nUDP message sent[^\n]*\n\nBYE ", re.MULTILINE)
 _COUNT_RTP = f"""
 table inet phone {{
   counter rtp {{ }}
@@ -105,6 +109,14 @@ class Phone:
         told = json.loads(self._podman("exec", self.name, "nft", "-j", "list", "counters"))
         return sum(item["counter"]["packets"] for item in told["nftables"] if "counter" in item)
 
+    @property
+    def hung_up(self) -> datetime:
+        """When the last call's BYE left this phone, by the clock that all containers share."""
+        sent = _SENT_BYE.findall(self._podman("exec", self.name, "cat", _MESSAGES))
+        if not sent:
+            raise LabError(f"{self.name} has hung up no call")
+        return datetime.fromisoformat(sent[-1]).replace(tzinfo=UTC)
+
     def _act(self, scenario: str, *options: str) -> Act:
         first, last = RTP_PORTS.split("-")
         sipp = [
@@ -116,6 +128,7 @@ class Phone:
             "-au", self.account.endpoint, "-ap", self.account.secret,
             "-m", "1", "-nostdin", "-timeout", "60s", "-timeout_error", "-default_behaviors", "all,-bye",
             "-trace_err", "-error_file", "/dev/stderr",
+            "-trace_msg", "-message_file", _MESSAGES, "-message_overwrite", "true",
             *options,
         ]  # fmt: skip
         command = self._podman.command(["exec", self.name, *sipp])

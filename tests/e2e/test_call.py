@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from lab.cluster import Cluster
 from lab.errors import LabError
 from lab.phones.phone import Account
-from tests.e2e.conftest import LogIn, MakePhone
+from tests.conftest import LogIn, MakePhone
 
 ROSSI, VERDI = 175, 176
 

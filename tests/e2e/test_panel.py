@@ -10,7 +10,7 @@ import websockets
 from playwright.sync_api import expect
 
 from lab.cluster import Cluster
-from tests.e2e.conftest import LogIn
+from tests.conftest import LogIn
 
 
 def test_a_page_shows_its_own_tenant_alone(log_in: LogIn) -> None:

@@ -1,4 +1,7 @@
-"""The running lab as a person meets it: its guests, its phones and its panel in a real browser."""
+"""The running lab as a person meets it: its guests, its phones and its panel in a real browser.
+
+The end-to-end tests and the benchmarks share these fixtures; tests that need no lab pay nothing for them.
+"""
 
 import os
 import subprocess
