@@ -1,0 +1,116 @@
+"""Ask a machine that the role ``base`` was applied to."""
+
+from collections.abc import Callable
+
+import pytest
+from testinfra.backend.base import CommandResult
+from testinfra.host import Host
+
+LogIn = Callable[..., CommandResult]
+"""Logs in from outside: user, command, more options of ssh."""
+
+
+@pytest.fixture
+def ssh(host: Host, controller: Host, address: str) -> LogIn:
+    """Return a function that logs in from outside, with the scenario's key, and runs a command."""
+    key = host.ansible.get_variables()["ansible_ssh_private_key_file"]
+    options = f"-F none -o IdentitiesOnly=yes -i {key} -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
+
+    def run(user: str, command: str, more: str = "") -> CommandResult:
+        return controller.run(
+            f"ssh {options} -o IdentitiesOnly=yes -i %s {more} %s %s", key, f"{user}@{address}", command
+        )
+
+    return run
+
+
+def test_an_operator_logs_in_and_becomes_root(ssh: LogIn) -> None:
+    answer = ssh("anna", "sudo -n id -u")
+    assert (answer.rc, answer.stdout.strip()) == (0, "0")
+
+
+def test_a_user_without_sudo_does_not_become_root(ssh: LogIn) -> None:
+    assert ssh("reader", "id -un").stdout.strip() == "reader"
+    assert ssh("reader", "sudo -n id -u").rc != 0
+
+
+def test_the_account_that_ansible_uses_is_not_locked_out(ssh: LogIn) -> None:
+    assert ssh("root", "true").rc == 0
+
+
+def test_a_password_is_not_asked_for(ssh: LogIn) -> None:
+    answer = ssh("anna", "true", "-o PubkeyAuthentication=no -o PreferredAuthentications=password,keyboard-interactive")
+    assert answer.rc == 255
+    assert "Permission denied (publickey)" in answer.stderr
+
+
+def test_a_system_account_with_a_key_does_not_log_in(host: Host, ssh: LogIn) -> None:
+    host.check_output("install -d -o games -m 700 /usr/games/.ssh")
+    host.check_output("install -o games -m 600 /root/.ssh/authorized_keys /usr/games/.ssh/authorized_keys")
+    assert ssh("games", "true").rc == 255
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "KexAlgorithms=ecdh-sha2-nistp256",
+        "KexAlgorithms=diffie-hellman-group14-sha256",
+        "HostKeyAlgorithms=ecdsa-sha2-nistp256",
+        "Ciphers=aes128-ctr",
+        "MACs=hmac-sha1 -o Ciphers=aes256-ctr",
+    ],
+)
+def test_old_cryptography_is_refused(ssh: LogIn, option: str) -> None:
+    answer = ssh("root", "true", f"-o {option}")
+    assert answer.rc == 255
+    assert "no matching" in answer.stderr
+
+
+def test_nothing_is_forwarded(ssh: LogIn) -> None:
+    answer = ssh("anna", "true", "-o ExitOnForwardFailure=yes -R 127.0.0.1:9999:127.0.0.1:22")
+    assert answer.rc == 255
+
+
+def test_the_machine_knows_its_name_and_its_neighbours(host: Host) -> None:
+    assert host.check_output("hostname") == "molecule-base"
+    assert host.check_output("hostname --fqdn") == "molecule-base.lab.centralino.example"
+    assert host.check_output("getent hosts pbx01").split() == ["198.18.0.11", "pbx01.lab.centralino.example", "pbx01"]
+
+
+def test_the_clock_shows_local_time(host: Host) -> None:
+    assert host.check_output("date +%Z") in {"CET", "CEST"}
+
+
+def test_packages_come_from_the_release_its_updates_and_security(host: Host) -> None:
+    policy = host.check_output("apt-cache policy")
+    for suite in ("n=trixie,", "n=trixie-updates,", "n=trixie-security,"):
+        assert suite in policy, f"apt knows no {suite[2:-1]}"
+
+
+def test_upgrades_take_debian_only(host: Host) -> None:
+    patterns = host.check_output(
+        "apt-config dump --no-empty --format '%v%n' Unattended-Upgrade::Origins-Pattern"
+    ).splitlines()
+    assert len(patterns) == 3
+    assert all(pattern.startswith("origin=Debian,") for pattern in patterns)
+    assert host.check_output("apt-config dump --no-empty --format '%v' APT::Periodic::Unattended-Upgrade") == "1"
+    assert host.service("apt-daily-upgrade.timer").is_running
+
+
+def test_the_journal_is_kept_on_disk_within_limits(host: Host) -> None:
+    host.check_output("logger --tag molecule kept")
+    host.check_output("journalctl --sync")
+    machine = host.file("/etc/machine-id").content_string.strip()
+    assert "kept" in host.check_output("journalctl --directory=/var/log/journal/%s --identifier=molecule", machine)
+    assert "max 1G" in host.check_output("journalctl --unit=systemd-journald --grep='System Journal' --lines=1")
+
+
+def test_nothing_dumps_core(host: Host, ssh: LogIn) -> None:
+    assert ssh("anna", "ulimit -Hc").stdout.strip() == "0"
+    limits = host.check_output("systemd-run --quiet --wait --pipe cat /proc/self/limits")
+    core = next(line for line in limits.splitlines() if line.startswith("Max core file size"))
+    assert core.split()[-3:-1] == ["0", "0"]
+
+
+def test_the_kernel_of_a_container_is_left_alone(host: Host) -> None:
+    assert not host.file("/etc/sysctl.d/60-centralino.conf").exists
