@@ -7,12 +7,15 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from proxmox.errors import ProvisionerError
 from proxmox.variables import PREFIX
 
+PLACEHOLDER = "CHANGE-ME"
+"""What a value that a user must set says in the example inventory."""
 GROUP = "guests"
 """The group whose members are virtual machines of the cluster."""
 CONNECTION = ("ansible_host", "ansible_port", "ansible_user", "ansible_ssh_common_args", "cluster_name")
@@ -66,10 +69,9 @@ def load(source: str) -> tuple[Host, ...]:
     from ansible.errors import AnsibleError  # noqa: PLC0415
     from ansible.inventory.manager import InventoryManager  # noqa: PLC0415
     from ansible.parsing.dataloader import DataLoader  # noqa: PLC0415
-    from ansible.plugins.loader import init_plugin_loader  # noqa: PLC0415
     from ansible.vars.manager import VariableManager  # noqa: PLC0415
 
-    init_plugin_loader()
+    _find_plugins()
     loader = DataLoader()
     if _PLAYBOOKS.is_dir():
         loader.set_basedir(str(_PLAYBOOKS))
@@ -86,6 +88,14 @@ def load(source: str) -> tuple[Host, ...]:
             f"{shown(source)}: the group `{GROUP}` has no hosts; list the virtual machines below it in hosts.yml"
         )
     return guests
+
+
+@cache
+def _find_plugins() -> None:
+    """Make Ansible's plugins known by their full names (``ansible.builtin.file``); may be done once in a process."""
+    from ansible.plugins.loader import init_plugin_loader  # noqa: PLC0415
+
+    init_plugin_loader()
 
 
 def _unlock_vault(loader: Any) -> None:
@@ -110,6 +120,11 @@ def _read(host: Any, manager: Any, loader: Any) -> Host:
     where: dict[str, str] = {}
     variables: dict[str, object] = {}
     problems: list[str] = []
+    for name, value in raw.items():
+        # Whatever part of the product it belongs to: this is the first to look at a new inventory.
+        if not name.startswith("ansible_") and PLACEHOLDER in str(value):
+            place = _origin(name, value) or host.name
+            problems.append(f"{place}: {name} still says {PLACEHOLDER}: set it to the value of your cluster")
     for name in sorted(name for name in raw if name.startswith(PREFIX) or name in CONNECTION):
         if place := _origin(name, raw[name]):
             where[str(name)] = place

@@ -3,6 +3,7 @@
 Finds all that is wrong before it gives up, and touches nothing.
 """
 
+import base64
 import difflib
 import shlex
 from collections import defaultdict
@@ -15,15 +16,13 @@ from pydantic import ValidationError
 from proxmox import sizing
 from proxmox.desired import Access, Cluster, Endpoint, Guest, Template, derived_mac
 from proxmox.errors import ProvisionerError
-from proxmox.inventory import GROUP, Host, shown
+from proxmox.inventory import GROUP, PLACEHOLDER, Host, shown
 from proxmox.sizing import Size
 from proxmox.variables import CLUSTER_WIDE, PREFIX, Variables
 
-PLACEHOLDER = "CHANGE-ME"
-"""What a value that a user must set says in the example inventory."""
-
 _KNOWN = tuple(f"{PREFIX}{name}" for name in Variables.model_fields)
 _ABSENT = object()
+_KEY_KINDS = ("ssh-", "ecdsa-", "sk-")
 
 
 def read(hosts: Iterable[Host]) -> Cluster:
@@ -31,7 +30,7 @@ def read(hosts: Iterable[Host]) -> Cluster:
     problems: list[str] = []
     parsed: list[tuple[Host, Variables]] = []
     for host in hosts:
-        found = [*host.problems, *_placeholders(host), *_unknown(host)]
+        found = [*host.problems, *_unknown(host)]
         variables, invalid = _validate(host)
         problems += found + invalid
         if variables is not None and not found:
@@ -62,14 +61,6 @@ def _by_place(sentence: str) -> tuple[str, int, str]:
     file, _, rest = sentence.partition(":")
     line = rest.partition(":")[0]
     return file, int(line) if line.isdigit() else 0, sentence
-
-
-def _placeholders(host: Host) -> list[str]:
-    return [
-        f"{host.place(name)}: {name} still says {PLACEHOLDER}: set it to the value of your cluster"
-        for name, value in host.variables.items()
-        if PLACEHOLDER in str(value)
-    ]
 
 
 def _unknown(host: Host) -> list[str]:
@@ -223,23 +214,22 @@ def _access(host: Host, variables: Variables, problems: list[str]) -> Access | N
     named = variables.ssh_public_key
     place = host.place(f"{PREFIX}ssh_public_key" if named else f"{PREFIX}ssh_private_key")
     text: str | None
-    if named and named.startswith(("ssh-", "ecdsa-", "sk-")):
+    if named and named.startswith(_KEY_KINDS):
         text = named.strip()
     else:
-        file = _path(host, Path(named)) if named else private.with_name(f"{private.name}.pub")
-        try:
-            text = file.read_text().strip()
-        except FileNotFoundError:
-            text = None
-        if text is None and (private.exists() or file != private.with_name(f"{private.name}.pub")):
-            problems.append(
-                f"{place}: the public key {shown(file)} does not exist: make it with `ssh-keygen -y -f {shown(private)}`"
-            )
+        usual = private.with_name(f"{private.name}.pub")
+        file = _path(host, Path(named)) if named else usual
+        text = file.read_text().strip() if file.is_file() else None
+        if text is None and (private.exists() or file != usual):
+            remedy = f"make it with `ssh-keygen -y -f {shown(private)}`"
+            problems.append(f"{place}: the public key {shown(file)} does not exist: {remedy}")
     if text is not None and not private.exists():
         problems.append(
-            f"{place}: the public key is there but {shown(private)} is not: put the private key back, or remove the public one too "
-            "so that a new pair is made"
+            f"{place}: the public key is there but {shown(private)} is not: put the private key back, "
+            "or remove the public one too so that a new pair is made"
         )
+    if text is not None and not all(_is_public_key(line) for line in text.splitlines()):
+        problems.append(f"{place}: the SSH public key of {host.name} is none: it must read as `ssh-ed25519 AAAA… comment`")
     try:
         port = int(str(host.variables.get("ansible_port", 22)))
         arguments = tuple(shlex.split(str(host.variables.get("ansible_ssh_common_args", ""))))
@@ -257,6 +247,16 @@ def _access(host: Host, variables: Variables, problems: list[str]) -> Access | N
         arguments=arguments,
         timeout=variables.ssh_timeout,
     )
+
+
+def _is_public_key(line: str) -> bool:
+    """Tell whether a line is a public key: its material begins with its kind (RFC 4253, section 6.6)."""
+    kind, _, rest = line.strip().partition(" ")
+    try:
+        material = base64.b64decode(rest.partition(" ")[0], validate=True)
+    except ValueError:
+        return False
+    return kind.startswith(_KEY_KINDS) and material[4:].startswith(kind.encode()) and int.from_bytes(material[:4]) == len(kind)
 
 
 def _endpoint(host: Host, variables: Variables) -> Endpoint:
