@@ -10,6 +10,9 @@ from centralino.contract.snapshot import Snapshot
 RENDERERS = {"pjsip.conf": pjsip.render, "extensions.conf": dialplan.render}
 """The files of a release. Later parts (queues, trunks, conferences) each add theirs here and its reload in ``cli``."""
 
+NOTHING: Objects = {name: frozenset() for name in RENDERERS}
+"""What an Asterisk without a release has loaded."""
+
 
 @dataclass(frozen=True)
 class Release:

@@ -1,0 +1,88 @@
+"""The agent's life: bring Asterisk to the last wanted snapshot, then wait for the next, for ever.
+
+What later work adds (shipping call records, setting bans) is a loop of its own beside this one.
+"""
+
+import logging
+import time
+
+from centralino.agent import notify
+from centralino.agent.apply import Applier
+from centralino.agent.backoff import Backoff
+from centralino.agent.panel import NothingPublishedError, PanelClient, PanelError
+from centralino.agent.store import Store
+from centralino.asterisk.cli import AsteriskError
+from centralino.contract.snapshot import Snapshot
+
+log = logging.getLogger(__name__)
+
+_UNPUBLISHED_SECONDS = 2.0
+_LEAST_SECONDS = 1.0
+"""A panel that answers "no change" at once, instead of waiting, is not asked more often than this."""
+
+
+class Agent:
+    """One PBX's agent."""
+
+    def __init__(self, pbx: str, store: Store, applier: Applier, panel: PanelClient) -> None:
+        self._pbx = pbx
+        self._store = store
+        self._applier = applier
+        self._panel = panel
+        self._backoff = Backoff()
+        self._told = ""
+        self._handled: str | None = None
+        """The etag of the snapshot that was applied or refused last. A restart forgets it and so tries once more."""
+
+    def run(self) -> None:
+        """Serve until the process ends."""
+        notify.notify("READY=1")
+        while True:
+            notify.alive(f"runs {self._store.current() or 'nothing yet'}")
+            try:
+                self.step()
+            except NothingPublishedError as error:
+                self._tell(logging.INFO, str(error))
+                time.sleep(_UNPUBLISHED_SECONDS)
+            except (PanelError, AsteriskError) as error:
+                self._tell(logging.WARNING, str(error))
+                time.sleep(self._backoff.seconds())
+            except OSError as error:  # a full disk, a directory of somebody else
+                self._tell(logging.ERROR, f"{error.filename or 'the agent'}: {error.strerror}")
+                time.sleep(self._backoff.seconds())
+            else:
+                self._backoff.reset()
+                self._told = ""
+
+    def step(self) -> None:
+        """Do the next thing that there is to do.
+
+        Raises:
+            PanelError: where the panel gives no usable answer; Asterisk goes on with what it has.
+            AsteriskError: where Asterisk does not answer; the snapshot is kept and applied later.
+
+        """
+        if unfinished := self._store.proposed():
+            self._apply(unfinished)
+        elif self._handled is None and (accepted := self._store.accepted()):
+            self._apply(accepted)
+        elif result := self._store.result():
+            self._panel.deliver(result)
+            self._store.drop_result()
+        else:
+            started = time.monotonic()
+            snapshot = self._panel.fetch(self._pbx, self._handled)
+            if snapshot and snapshot.etag != self._handled:
+                self._apply(snapshot)
+            elif (spent := time.monotonic() - started) < _LEAST_SECONDS:
+                time.sleep(_LEAST_SECONDS - spent)
+
+    def _apply(self, snapshot: Snapshot) -> None:
+        self._store.keep_result(self._applier.apply(snapshot))
+        self._handled = snapshot.etag
+
+    def _tell(self, level: int, text: str) -> None:
+        """Log a trouble once, however long it lasts."""
+        if text != self._told:
+            log.log(level, "%s", text)
+            self._told = text

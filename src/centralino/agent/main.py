@@ -1,0 +1,111 @@
+"""The command ``centralino-agent``."""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+from pydantic import ValidationError
+
+from centralino.agent import config
+from centralino.agent.apply import Applier
+from centralino.agent.loop import Agent
+from centralino.agent.panel import PanelClient
+from centralino.agent.store import Store
+from centralino.asterisk.cli import AsteriskError
+from centralino.contract.snapshot import Snapshot
+
+_NOT_LIVE = 1
+_BAD_INPUT = 2
+
+
+class _UsageError(Exception):
+    """Bad input; the text names it, its place and the remedy."""
+
+
+def main() -> None:
+    """Run the command; the exit code is 0 when Asterisk runs what was asked, 1 when not, 2 for bad input."""
+    parser = argparse.ArgumentParser(prog="centralino-agent", description=__doc__)
+    parser.add_argument("--config", type=Path, default=config.DEFAULT_PATH, metavar="FILE")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("run", help="serve: wait for the panel's snapshots and apply them (the systemd unit does this)")
+    apply = commands.add_parser("apply", help="apply a snapshot from a file, without the panel")
+    apply.add_argument("file", type=Path)
+    commands.add_parser("status", help="tell which release runs and whether Asterisk agrees")
+    arguments = parser.parse_args()
+    _set_up_log()
+    signal.signal(signal.SIGTERM, _leave)
+    try:
+        sys.exit(_run(arguments))
+    except (config.ConfigError, _UsageError) as error:
+        parser.exit(_BAD_INPUT, f"{error}\n")
+    except AsteriskError as error:
+        parser.exit(_NOT_LIVE, f"{error}\n")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    settings = config.load(arguments.config)
+    try:
+        if settings.state.stat().st_uid != os.geteuid():  # files of another owner would be out of Asterisk's reach
+            raise _UsageError(f"{settings.state} is another user's: run this as its owner, user asterisk")
+        store = Store(settings.state)
+    except OSError as error:
+        raise _UsageError(f"{settings.state}: {error.strerror}: run role pbx_agent on this guest") from None
+    applier = Applier(store, settings.asterisk)
+    match arguments.command:
+        case "run":
+            Agent(settings.pbx, store, applier, PanelClient(settings.panel)).run()
+            return 0
+        case "apply":
+            result = applier.apply(_read(arguments.file))
+            sys.stdout.write(f"{result.outcome}: {result.message}\n")
+            return 0 if result.outcome == "live" else _NOT_LIVE
+        case _:
+            return _status(store, applier)
+
+
+def _status(store: Store, applier: Applier) -> int:
+    accepted = store.accepted()
+    wrong = applier.agrees()
+    sys.stdout.write(
+        f"snapshot: {accepted.etag if accepted else 'none'}\n"
+        f"release: {store.current() or 'none'}\n"
+        f"asterisk: {wrong or 'runs it'}\n"
+    )
+    return _NOT_LIVE if wrong else 0
+
+
+def _read(path: Path) -> Snapshot:
+    try:
+        return Snapshot.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise _UsageError(f"{path}: {error.strerror}") from None
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise _UsageError(f"{path}: {place}: {first['msg']}: this is no snapshot as the panel publishes it") from None
+
+
+def _set_up_log() -> None:
+    # the journal has its own clock, and reads a level from <4> at the beginning of a line (sd-daemon(3))
+    levels = (
+        {logging.INFO: "<6>", logging.WARNING: "<4>", logging.ERROR: "<3>"} if "JOURNAL_STREAM" in os.environ else {}
+    )
+    for level, name in ((logging.INFO, ""), (logging.WARNING, "warning: "), (logging.ERROR, "error: ")):
+        logging.addLevelName(level, levels.get(level, name))
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s%(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> None:
+    """End in an orderly way, so that a trial Asterisk is ended with us."""
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()
