@@ -1,0 +1,76 @@
+"""``centralino apply``: make the stored configuration live."""
+
+import getpass
+import os
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from centralino.panel.cli.output import changed, err, fail, out, sentences
+
+if TYPE_CHECKING:
+    from centralino.panel.services.results import ApplyState
+
+_STYLES = {"live": "green", "pending": "yellow", "refused": "red", "reverted": "red"}
+
+
+def apply(
+    pbx: Annotated[
+        list[str] | None, typer.Option("--pbx", metavar="NAME", help="Only this PBX; may be repeated.")
+    ] = None,
+    wait: Annotated[
+        float,
+        typer.Option("--wait", metavar="SECONDS", min=0, max=3600, help="Wait until every PBX has told its result."),
+    ] = 0,
+) -> None:
+    """Publish the stored configuration to the PBX; with --wait, tell what became of it.
+
+    Exit code 1 where a PBX refused it, went back to the former release, or did not answer in time.
+    """
+    from django.conf import settings  # noqa: PLC0415 - Django is set up by now
+
+    from centralino.panel.services import publish  # noqa: PLC0415
+
+    with sentences():
+        wanted = tuple(dict.fromkeys(pbx)) if pbx else settings.PANEL.pbxs
+        if not wanted:
+            fail("this cluster has no PBX yet: add one to the inventory's group pbx and run the role panel")
+        published = {name: publish.publish(name, by=_person()) for name in wanted}
+        for name, (publication, new) in published.items():
+            out.print(f"{name}: {publication.etag} {'published' if new else 'unchanged'}", markup=False)
+        problems = _follow(wanted, wait) if wait else []
+    if problems:
+        err.print(*(f"error: {problem}" for problem in problems), sep="\n", style="red", markup=False)
+    changed(any(new for _, new in published.values()))
+    if problems:
+        raise typer.Exit(1)
+
+
+def _follow(pbxs: Collection[str], seconds: float) -> list[str]:
+    """Show the results as they come; return a sentence for each PBX where it did not go well."""
+    from centralino.panel.services import results  # noqa: PLC0415
+
+    last: list[ApplyState] = []
+    with err.status("waiting for the PBX …") as status:
+        for last in results.follow(pbxs, seconds):
+            open_ = [state.pbx for state in last if state.state == "pending"]
+            status.update(f"waiting for {', '.join(open_)} …")
+    problems = []
+    for state in last:
+        record = state.record
+        if record is None:
+            problems.append(
+                f"{state.pbx}: no answer within {seconds:g} s: see `journalctl -u centralino-agent` on {state.pbx}"
+            )
+            continue
+        took = f"{state.state} after {record.seconds:.1f} s"
+        out.print(f"{state.pbx}: {took}", style=_STYLES.get(state.state), markup=False)
+        if state.state != "live":
+            problems.append(f"{state.pbx}: {state.state}: {record.message or 'the agent told no reason'}")
+    return problems
+
+
+def _person() -> str:
+    """Return who runs the command; sudo tells who that was."""
+    return os.environ.get("SUDO_USER") or os.environ.get("CENTRALINO_PERSON") or getpass.getuser()

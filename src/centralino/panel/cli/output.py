@@ -1,0 +1,44 @@
+"""How the command speaks: matters on standard output, progress and errors on standard error."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+import typer
+from rich.console import Console
+
+out = Console(soft_wrap=True, highlight=False)
+err = Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+def changed(value: bool) -> None:
+    """Print the line that playbooks read."""
+    out.print(f"changed={'true' if value else 'false'}")
+
+
+@contextmanager
+def sentences() -> Iterator[None]:
+    """Turn what may go wrong into sentences on standard error and exit code 1."""
+    # Imported late: this module is loaded before Django is set up.
+    from django.db import DatabaseError  # noqa: PLC0415
+
+    from centralino.contract.tenant_file import TenantFileError  # noqa: PLC0415
+    from centralino.panel.config import ConfigError  # noqa: PLC0415
+    from centralino.panel.services.errors import ServiceError  # noqa: PLC0415
+
+    try:
+        yield
+    except (ConfigError, TenantFileError, ServiceError) as error:
+        fail(str(error))
+    except DatabaseError as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        fail(
+            f"the database refuses or does not answer ({reason}): see `systemctl status postgresql`, then `centralino check`"
+        )
+
+
+def fail(text: str) -> NoReturn:
+    """Print sentences and end with exit code 1."""
+    for line in text.splitlines():
+        err.print(f"error: {line}", style="red", markup=False)
+    raise typer.Exit(1)

@@ -1,0 +1,97 @@
+"""``centralino tenant …`` and ``centralino device …``."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from centralino.contract.tenant_file import MAX_BYTES
+from centralino.panel.cli.output import changed, fail, out, sentences
+
+app = typer.Typer(help="Tenants: import their files, look at them.", no_args_is_help=True)
+devices = typer.Typer(help="Devices: what their phones need.", no_args_is_help=True)
+
+_SHOWN = 40
+"""So many lines of an import's changes are printed."""
+
+
+@app.command("import")
+def import_(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The tenant's YAML file, or - for standard input.")],
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="How messages name the file.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would change, and change nothing.")] = False,
+) -> None:
+    """Make the database hold exactly what FILE says of its tenant. Nothing is live before `centralino apply`."""
+    from centralino.panel.services import tenant_files, tenants  # noqa: PLC0415 - models need Django set up
+
+    source = name or ("standard input" if file == "-" else file)
+    content = _content(file, source)
+    with sentences():
+        report = tenants.import_tenant(tenant_files.read(content, source=source), source=source, dry_run=dry_run)
+    for line in report.changes[:_SHOWN]:
+        out.print(line, markup=False)
+    if len(report.changes) > _SHOWN:
+        out.print(f"… and {len(report.changes) - _SHOWN} more")
+    verb = {"created": "would be created", "changed": "would be changed"}.get(report.outcome) if dry_run else None
+    out.print(f"tenant {report.tenant}: {verb or report.outcome}")
+    changed(report.outcome != "unchanged")
+
+
+@app.command("list")
+def list_() -> None:
+    """List all tenants."""
+    from centralino.panel.services import tenants  # noqa: PLC0415
+
+    table = Table("tenant", "name", "pbx", "extensions", "devices", box=None, pad_edge=False)
+    with sentences():
+        for tenant in tenants.every():
+            counts = (str(tenant.extension_count), str(tenant.device_count))
+            table.add_row(str(tenant.id), tenant.name, tenant.pbx, *counts)
+    out.print(table)
+
+
+@app.command()
+def show(tenant_id: Annotated[int, typer.Argument(metavar="ID", help="The tenant's number.")]) -> None:
+    """Show a tenant's extensions and who logs in."""
+    from centralino.panel.services import tenants  # noqa: PLC0415
+
+    table = Table("extension", "name", "devices", "logins", box=None, pad_edge=False)
+    with sentences():
+        tenant = tenants.get(tenant_id)
+        for extension in tenants.extensions(tenant):
+            logins = ", ".join(user.login for user in extension.users.all())
+            table.add_row(extension.number, extension.name, str(extension.device_count), logins)
+        administrators = [user.login for user in tenant.users.filter(role="administrator")]
+    out.print(f"tenant {tenant.id}: {tenant.name}, on {tenant.pbx}", markup=False)
+    out.print(f"administrators: {', '.join(administrators) or 'none'}", markup=False)
+    out.print(table)
+
+
+@devices.command()
+def credentials(tenant_id: Annotated[int, typer.Argument(metavar="ID", help="The tenant's number.")]) -> None:
+    """Print JSON: extension → its devices' name, endpoint, secret and transport. Handle it as what it is: secrets."""
+    from centralino.panel.services import tenants  # noqa: PLC0415
+
+    with sentences():
+        found = tenants.credentials(tenant_id)
+    sys.stdout.write(json.dumps(found, indent=2) + "\n")
+
+
+def _content(file: str, source: str) -> bytes:
+    """Return what is in a file, at most a byte more than may be."""
+    try:
+        if file == "-":
+            return sys.stdin.buffer.read(MAX_BYTES + 1)
+        with Path(file).open("rb") as stream:
+            return stream.read(MAX_BYTES + 1)
+    except PermissionError:
+        fail(
+            f"{source}: the panel's user may not read it: give it on standard input: centralino tenant import - < {file}"
+        )
+    except FileNotFoundError:
+        fail(f"{source}: there is no such file: check its name, or give it on standard input with -")
+    except OSError as error:
+        fail(f"{source}: cannot be read ({error.strerror}): give a tenant's YAML file")

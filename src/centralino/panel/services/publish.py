@@ -1,0 +1,92 @@
+"""Apply, on the panel's side: from the database to a publication that agents fetch."""
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Max
+
+from centralino.contract import snapshot
+from centralino.panel.models import Publication, Tenant
+from centralino.panel.services import locks, notify
+from centralino.panel.services.errors import ServiceError
+
+KEPT = 50
+"""So many publications of a PBX are kept, the newest."""
+
+
+def build(pbx: str) -> snapshot.Snapshot:
+    """Return what the database says a PBX must know, in an order that depends on nothing but the content."""
+    tenants = Tenant.objects.filter(pbx=pbx).order_by("id").prefetch_related("extensions__devices")
+    return snapshot.Snapshot(pbx=pbx, tenants=tuple(_tenant(tenant) for tenant in tenants))
+
+
+def _tenant(tenant: Tenant) -> snapshot.Tenant:
+    return snapshot.Tenant(
+        id=tenant.id,
+        name=tenant.name,
+        extensions=tuple(
+            snapshot.Extension(
+                number=extension.number,
+                name=extension.name,
+                devices=tuple(
+                    snapshot.Device(endpoint=d.endpoint, secret=d.secret, transport=d.transport)
+                    for d in sorted(extension.devices.all(), key=lambda d: d.name)
+                ),
+            )
+            for extension in sorted(tenant.extensions.all(), key=lambda e: e.number)
+        ),
+    )
+
+
+def publish(pbx: str, *, by: str) -> tuple[Publication, bool]:
+    """Publish a PBX's configuration if it differs from what is published; return the one in force and whether it is new.
+
+    ``by`` is who asked. Agents that wait are woken at the commit.
+
+    Raises:
+        ServiceError: there is no such PBX.
+
+    """
+    if pbx not in settings.PANEL.pbxs:
+        known = ", ".join(settings.PANEL.pbxs) or "none yet"
+        raise ServiceError(f"this cluster has no PBX {pbx!r}: name one of its PBX ({known})")
+    with transaction.atomic():
+        # An import holds the same lock: a snapshot never sees half of one.
+        locks.take(locks.Lock.CONFIGURATION)
+        wanted = build(pbx)
+        current = latest(pbx)
+        if current is not None and current.etag == wanted.etag:
+            return current, False
+        publication = Publication.objects.create(
+            pbx=pbx, etag=wanted.etag, document=wanted.document().decode(), by=by[:80]
+        )
+        kept = Publication.objects.filter(pbx=pbx).order_by("-id").values("id")[:KEPT]
+        Publication.objects.filter(pbx=pbx).exclude(id__in=kept).delete()
+        notify.send(notify.Channel.PUBLICATION, pbx)
+    return publication, True
+
+
+def latest(pbx: str) -> Publication | None:
+    """Return the publication in force of a PBX, or None before the first."""
+    return Publication.objects.filter(pbx=pbx).order_by("-id").first()
+
+
+def latest_of_all() -> dict[str, Publication]:
+    """Return the publication in force of every PBX that has one, without the documents."""
+    newest = Publication.objects.order_by().values("pbx").annotate(newest=Max("id")).values("newest")
+    return {p.pbx: p for p in Publication.objects.filter(id__in=newest).defer("document")}
+
+
+def wait_for_other(pbx: str, etags: set[str], seconds: float) -> Publication | None:
+    """Return the publication in force, once its etag is none of ``etags``; wait so many seconds for it.
+
+    Returns the one in force after that time too, and None while there is none.
+    """
+    current = latest(pbx)
+    if seconds <= 0 or (current is not None and current.etag not in etags):
+        return current
+    with notify.listening(notify.Channel.PUBLICATION) as wait:
+        # Between the first look and the listening something may have been published.
+        current = latest(pbx)
+        if (current is None or current.etag in etags) and wait(pbx, seconds):
+            current = latest(pbx)
+    return current

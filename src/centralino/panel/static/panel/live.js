@@ -1,0 +1,46 @@
+// The live page: the server renders the tiles without a state, this brings the states.
+
+import { Connection } from "./connection.js";
+import { Grid } from "./grid.js";
+
+const root = document.querySelector("[data-live]");
+const banner = root.querySelector("[data-banner]");
+const status = root.querySelector("[data-status]");
+const grid = new Grid(root);
+
+function show(connection) {
+  if (root.dataset.live === connection) return;
+  root.dataset.live = connection;
+  banner.hidden = connection !== "lost";
+  status.textContent = status.dataset[connection];
+}
+
+async function takeToken() {
+  const response = await fetch(root.dataset.tokenUrl, {
+    method: "POST",
+    headers: { "X-CSRFToken": document.querySelector("[name=csrfmiddlewaretoken]").value },
+    body: new URLSearchParams({ tenant: root.dataset.tenant }),
+  });
+  // 403: the form's token is from before a log-out in another tab; 404: the tenant is gone. Only a new page helps.
+  if ([401, 403, 404].includes(response.status)) return null;
+  if (!response.ok) throw new Error(`token: ${response.status}`);
+  return response.json();
+}
+
+const connection = new Connection(takeToken, {
+  snapshot(extensions) {
+    grid.snapshot(extensions);
+    show("connected");
+  },
+  change(extensions) {
+    grid.change(extensions);
+  },
+  lost() {
+    grid.forget();
+    show("lost");
+  },
+  loggedOut() {
+    window.location.reload();
+  },
+});
+connection.open();

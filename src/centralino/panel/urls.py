@@ -1,0 +1,27 @@
+"""The panel's addresses. ``/agent/`` is for guests alone: nginx serves it on 8443 and to nobody on 443."""
+
+from django.urls import include, path
+
+from centralino.panel import agent_api, health, pages
+
+_agent = [
+    path("snapshot", agent_api.snapshot),
+    path("result", agent_api.result),
+    path("keys", agent_api.keys),
+]
+
+urlpatterns = [
+    path("", pages.live, name="live"),
+    path("live/token", pages.live_token, name="live-token"),
+    path("extensions", pages.extensions, name="extensions"),
+    path("tenants", pages.tenant_list, name="tenants"),
+    path("login", pages.Login.as_view(), name="login"),
+    path("logout", pages.Logout.as_view(), name="logout"),
+    path("health", health.health),
+    path("agent/v1/", include(_agent)),
+]
+
+handler400 = pages.bad_request
+handler403 = pages.forbidden
+handler404 = pages.not_found
+handler500 = pages.server_error

@@ -1,0 +1,114 @@
+"""A real panel for tests: its own PostgreSQL cluster on a Unix socket, its own configuration, gone at the end.
+
+Importing this module sets Django up, so that test modules may import models; the database is started by the fixture.
+"""
+
+import atexit
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import django
+
+FOLDER = Path(tempfile.mkdtemp(prefix="centralino-panel-"))
+CONFIG = FOLDER / "panel.toml"
+APP_SOCKET = FOLDER / "run" / "panel.sock"
+CTI_PORT = 18777
+_DATABASE_FOLDER = FOLDER / "postgresql"
+_USER = "centralino-panel"
+
+
+def _postgresql(program: str) -> str:
+    """Return the path of one of PostgreSQL's own programs, which Debian keeps outside PATH."""
+    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{program}"), key=lambda path: int(path.parts[4]))
+    if not found:
+        raise RuntimeError("PostgreSQL is missing, and the panel is tested on it: apt-get install postgresql")
+    return str(found[-1])
+
+
+def _as_cluster_owner(command: Sequence[str]) -> None:
+    """Run one of PostgreSQL's programs; it refuses root, so root steps down."""
+    user = pwd.getpwnam("postgres").pw_uid if os.geteuid() == 0 else None
+    done = subprocess.run(command, user=user, cwd="/", capture_output=True, text=True, check=False)
+    if done.returncode:
+        log = _DATABASE_FOLDER / "log"
+        raise RuntimeError(f"{command[0]}: {done.stdout}{done.stderr}{log.read_text() if log.exists() else ''}")
+
+
+@contextmanager
+def database() -> Iterator[None]:
+    """Run a PostgreSQL cluster with the panel's tables."""
+    data = _DATABASE_FOLDER / "data"
+    _DATABASE_FOLDER.mkdir()
+    if os.geteuid() == 0:
+        shutil.chown(_DATABASE_FOLDER, "postgres")
+    _as_cluster_owner([_postgresql("initdb"), "-D", str(data), "-U", _USER, "-A", "trust", "-E", "UTF8", "--no-sync"])
+    options = f"-c listen_addresses='' -c unix_socket_directories={_DATABASE_FOLDER} -c fsync=off"
+    control = [_postgresql("pg_ctl"), "-D", str(data), "-w"]
+    _as_cluster_owner([*control, "-l", str(_DATABASE_FOLDER / "log"), "-o", options, "start"])
+    try:
+        subprocess.run([_postgresql("createdb"), "-h", str(_DATABASE_FOLDER), "-U", _USER, "centralino"], check=True)
+        from django.core.management import call_command  # noqa: PLC0415 - after the set-up below
+
+        call_command("migrate", verbosity=0, interactive=False)
+        call_command("collectstatic", verbosity=0, interactive=False)
+        yield
+    finally:
+        _as_cluster_owner([*control, "-m", "immediate", "stop"])
+
+
+@contextmanager
+def server(*arguments: str, socket: Path = APP_SOCKET) -> Iterator[Path]:
+    """Run the panel under gunicorn as the guest does; the arguments outrank its configuration."""
+    APP_SOCKET.parent.mkdir(exist_ok=True)
+    log = FOLDER / "gunicorn.log"
+    command = [sys.executable, "-m", "gunicorn", "--config", "python:centralino.panel.server", *arguments]
+    with log.open("w") as stream:
+        process = subprocess.Popen(command, stdout=stream, stderr=stream)
+        try:
+            _wait_for(socket, process, log)
+            yield socket
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def _wait_for(socket: Path, process: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(200):
+        if socket.exists():
+            return
+        if process.poll() is not None:
+            break
+        time.sleep(0.1)
+    raise RuntimeError(f"the panel did not start: {log.read_text()}")
+
+
+CONFIG.write_text(
+    f"""
+hosts = ["panel.test", "localhost"]
+secret_key = "a-key-for-tests-alone-that-is-long-enough-to-be-taken-0123456789"
+cti_url = "wss://localhost:{CTI_PORT}"
+static_root = "{FOLDER}/static"
+[guests]
+pbx01 = "pbx"
+pbx02 = "pbx"
+cti01 = "cti"
+[database]
+host = "{_DATABASE_FOLDER}"
+[server]
+socket = "{APP_SOCKET}"
+""",
+    encoding="utf-8",
+)
+FOLDER.chmod(0o755)
+atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
+os.environ["CENTRALINO_PANEL_CONFIG"] = str(CONFIG)
+os.environ["DJANGO_SETTINGS_MODULE"] = "centralino.panel.settings"
+django.setup()
