@@ -1,8 +1,10 @@
 """The Proxmox API over HTTPS: one request in, its data or one sentence out.
 
-Thin around proxmoxer: API token only, TLS always verified (by CA or fingerprint), time-outs that a busy node meets, reads repeated when a
-node does not answer for a moment, writes never repeated.
+Thin around proxmoxer: API token only, TLS always verified (by CA or fingerprint), time-outs that a busy node meets,
+reads repeated when a node does not answer for a moment, writes never repeated.
 """
+
+# mypy: disable-error-code="import-untyped"
 
 import threading
 import time
@@ -36,8 +38,8 @@ class _PinnedAdapter(HTTPAdapter):
         self._fingerprint = fingerprint
         super().__init__()
 
-    def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        super().init_poolmanager(*args, assert_fingerprint=self._fingerprint, **options)  # type: ignore[no-untyped-call]
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 (the adapter's own)
+        super().init_poolmanager(*args, assert_fingerprint=self._fingerprint, **options)
 
 
 class Api:
@@ -54,10 +56,11 @@ class Api:
         """Host and port, as sentences name them."""
         return f"{self.endpoint.host}:{self.endpoint.port}"
 
-    def send(self, call: Call) -> Any:
+    def send(self, call: Call) -> Any:  # noqa: ANN401 (any JSON)
         """Send one request and return the answer's ``data``.
 
-        Raises :class:`RefusedError`, :class:`UnansweredError` (a write whose outcome is not known) or :class:`ProvisionerError`.
+        Raises :class:`RefusedError`, :class:`UnansweredError` (a write whose outcome is not known) or
+        :class:`ProvisionerError`.
         """
         attempts = _READ_ATTEMPTS if call.method == "GET" and self._proved else 1
         for attempt in range(1, attempts + 1):
@@ -85,8 +88,9 @@ class Api:
                 break
             if time.monotonic() > deadline:
                 raise ProvisionerError(
-                    f"{what}: its task on {node} still runs after {seconds:.0f} s ({upid}): look at it in the node's task list, then run "
-                    "the same command again, which waits for it (proxmox_task_timeout sets the time)"
+                    f"{what}: its task on {node} still runs after {seconds:.0f} s ({upid}): look at it in the "
+                    "node's task list, then run the same command again, which waits for it (proxmox_task_timeout "
+                    "sets the time)"
                 )
             self.pause(interval)
             interval = min(interval * 1.5, 2.0)
@@ -101,7 +105,7 @@ class Api:
                 "interrupted; what the cluster has begun goes on there: run the same command again"
             )
 
-    def _once(self, call: Call) -> Any:
+    def _once(self, call: Call) -> Any:  # noqa: ANN401 (any JSON)
         resource = self._client()(call.url.strip("/").split("/"))
         send = {"GET": resource.get, "POST": resource.post, "PUT": resource.put}[call.method]
         try:
@@ -118,11 +122,12 @@ class Api:
             raise self._silence(call, error) from None
         except (KeyError, TypeError, requests.exceptions.RequestException):
             raise self._stranger() from None
-        if data is None and call.method == "GET" or (isinstance(data, dict) and isinstance(data.get("errors"), bytes)):
+        unread = isinstance(data, dict) and isinstance(data.get("errors"), bytes)
+        if unread or (data is None and call.method == "GET"):
             raise self._stranger()
         return data
 
-    def _client(self) -> Any:
+    def _client(self) -> Any:  # noqa: ANN401 (proxmoxer is not typed)
         client = getattr(self._local, "client", None)
         if client is None:
             end = self.endpoint
@@ -150,15 +155,16 @@ class Api:
             )
         if status == _UNAUTHORISED:
             return RefusedError(
-                f"{self._place('api_token_secret')}: {self.address} refuses the token {self.endpoint.token_id} ({reason}): "
-                "correct proxmox_api_token_id and proxmox_api_token_secret, or make the token anew (Datacenter, Permissions, API Tokens)",
+                f"{self._place('api_token_secret')}: {self.address} refuses the token {self.endpoint.token_id} "
+                f"({reason}): correct proxmox_api_token_id and proxmox_api_token_secret, or make the token anew "
+                "(Datacenter, Permissions, API Tokens)",
                 status,
                 reason,
             )
         if status == _FORBIDDEN:
             return RefusedError(
-                f"{self._place('api_token_id')}: the token {self.endpoint.token_id} may not {call} ({reason}): "
-                "give this privilege on this path to the token and to its user",
+                f"{self._place('api_token_id')}: the token {self.endpoint.token_id} may not {call} ({reason}): give "
+                "this privilege on this path to the token and to its user",
                 status,
                 reason,
             )
@@ -189,18 +195,21 @@ class Api:
         never_sent = isinstance(error, requests.exceptions.ConnectTimeout) or "NewConnectionError" in repr(error)
         if never_sent or not self._proved:
             sentence = (
-                f"{self._place('api_host')}: the Proxmox API at {self.address} cannot be reached ({_reason(str(error))}): "
-                "see that the node runs and that this machine may reach it, or correct proxmox_api_host and proxmox_api_port"
+                f"{self._place('api_host')}: the Proxmox API at {self.address} cannot be reached "
+                f"({_reason(str(error))}): see that the node runs and that this machine may reach it, or correct "
+                "proxmox_api_host and proxmox_api_port"
             )
             # A read may be tried again either way; a write that was never sent has an outcome that is known.
             return UnansweredError(sentence) if call.method == "GET" else ProvisionerError(sentence)
         return UnansweredError(
-            f"{call}: {self.address} took the request and did not answer ({_reason(str(error))}): run the same command again"
+            f"{call}: {self.address} took the request and did not answer ({_reason(str(error))}): run the same "
+            "command again"
         )
 
     def _stranger(self) -> ProvisionerError:
         return ProvisionerError(
-            f"{self._place('api_host')}: what answers at {self.address} is not the Proxmox API: correct proxmox_api_host and proxmox_api_port"
+            f"{self._place('api_host')}: what answers at {self.address} is not the Proxmox API: correct "
+            "proxmox_api_host and proxmox_api_port"
         )
 
     def _place(self, field: str) -> str:

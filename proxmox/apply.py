@@ -34,7 +34,7 @@ class Outcome:
 
 
 def apply(api: Api, cluster: Cluster, found: State, report: Report) -> list[Outcome]:
-    """Make the cluster as wanted, starting from the state that was found; return an outcome for each template and guest."""
+    """Make the cluster as wanted, starting from what was found; return an outcome for each template and guest."""
     # Before anything is made, and not beside it: guests that log in meanwhile add to the same file.
     for guest in cluster.guests:
         if guest.vmid not in found.machines:
@@ -57,8 +57,8 @@ def apply(api: Api, cluster: Cluster, found: State, report: Report) -> list[Outc
 
 def task_ids(cluster: Cluster) -> frozenset[str]:
     """Return what tasks that concern this cluster's machines are named by: VMIDs and image names."""
-    machines = {str(one.vmid) for one in (*cluster.guests, *cluster.templates)}
-    return frozenset(machines | {template.image for template in cluster.templates})
+    machines = {str(guest.vmid) for guest in cluster.guests}
+    return frozenset(machines.union(*((str(template.vmid), template.image) for template in cluster.templates)))
 
 
 def _timed(name: str, work: Callable[[], bool]) -> Outcome:
@@ -91,7 +91,7 @@ class _Run:
         seconds = max(guest.task_timeout for guest in self._cluster.guests if guest.template == template)
         ids = frozenset((str(template.vmid), template.image))
         subject = Subject(template.name, template.vmid, template.node, seconds, ids)
-        changed, _ = converge(self._api, subject, self._found.machines.get(template.vmid), steps, self._report)
+        changed, _ = converge(self._api, subject, self._found.machines.get(template.vmid), steps, report=self._report)
         self._report(template.name, "ready")
         return changed
 
@@ -107,7 +107,9 @@ class _Run:
         ids = frozenset((str(guest.vmid), str(guest.template.vmid)))
         subject = Subject(guest.name, guest.vmid, guest.node, guest.task_timeout, ids)
         first = self._found.machines.get(guest.vmid)
-        changed, machine = converge(self._api, subject, first, steps, self._report, self._bounds[guest.storage])
+        changed, machine = converge(
+            self._api, subject, first, steps, report=self._report, bound=self._bounds[guest.storage]
+        )
         reach(self._api, guest, machine.node, self._report)
         self._report(guest.name, "ready")
         return changed

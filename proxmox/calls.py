@@ -1,7 +1,8 @@
 """Every request that the provisioner can send to the Proxmox API, as data.
 
-A :class:`Call` names the path as the API's schema names it, so that tests hold each one against the schemas of Proxmox VE 8.4 and 9.1.
-Booleans are 1 and 0 (others are refused), and ``sshkeys`` is percent-encoded in full before it is sent.
+A :class:`Call` names the path as the API's schema names it, so that tests hold each one against the schemas of
+Proxmox VE 8.4 and 9.1. Booleans are 1 and 0 (others are refused), and ``sshkeys`` is percent-encoded in full before
+it is sent.
 """
 
 from collections.abc import Mapping
@@ -34,44 +35,44 @@ class Call:
 
 
 def resources() -> Call:
-    """Nodes, guests and storages of the whole cluster in one list."""
+    """List nodes, guests and storages of the whole cluster in one list."""
     return Call("GET", "/cluster/resources")
 
 
 def images(node: str, storage: str) -> Call:
-    """What a storage holds that disks can be imported from."""
+    """List what a storage holds that disks can be imported from."""
     return Call(
         "GET", "/nodes/{node}/storage/{storage}/content", {"node": node, "storage": storage}, {"content": "import"}
     )
 
 
 def bridges(node: str) -> Call:
-    """Bridges and VNets that guests of a node can be connected to."""
+    """List bridges and VNets that guests of a node can be connected to."""
     return Call("GET", "/nodes/{node}/network", {"node": node}, {"type": "any_bridge"})
 
 
 def config(node: str, vmid: int) -> Call:
-    """A guest's configuration, with what waits for its restart."""
+    """Show a guest's configuration, with what waits for its restart."""
     return Call("GET", "/nodes/{node}/qemu/{vmid}/config", {"node": node, "vmid": vmid})
 
 
 def status(node: str, vmid: int) -> Call:
-    """Whether a guest runs."""
+    """Tell whether a guest runs."""
     return Call("GET", "/nodes/{node}/qemu/{vmid}/status/current", {"node": node, "vmid": vmid})
 
 
 def task(node: str, upid: str) -> Call:
-    """How a task is doing."""
+    """Tell how a task is doing."""
     return Call("GET", "/nodes/{node}/tasks/{upid}/status", {"node": node, "upid": upid})
 
 
 def tasks() -> Call:
-    """The newest tasks of the whole cluster, running ones among them."""
+    """List the newest tasks of the whole cluster, running ones among them."""
     return Call("GET", "/cluster/tasks")
 
 
 def interfaces(node: str, vmid: int) -> Call:
-    """Addresses that the guest's agent sees."""
+    """List the addresses that the guest's agent sees."""
     return Call("GET", "/nodes/{node}/qemu/{vmid}/agent/network-get-interfaces", {"node": node, "vmid": vmid})
 
 

@@ -1,6 +1,7 @@
 """``python -m proxmox``: plan, apply, variables.
 
-Exit codes: 0 nothing to do or all done; 1 an error, one sentence each on standard error; 2 the plan has something to do; 130 interrupted.
+Exit codes: 0 nothing to do or all done; 1 an error, one sentence each on standard error; 2 the plan has something to
+do; 130 interrupted.
 """
 
 import argparse
@@ -31,14 +32,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.run(options))
     except InterruptedRunError as error:
-        print(f"proxmox: {error}", file=sys.stderr)
+        _say(f"proxmox: {error}")
         return INTERRUPTED
     except ProvisionerError as error:
         for sentence in error.sentences:
-            print(f"proxmox: {sentence}", file=sys.stderr)
+            _say(f"proxmox: {sentence}")
         return FAILED
     except KeyboardInterrupt:
-        print("proxmox: interrupted; run the same command again", file=sys.stderr)
+        _say("proxmox: interrupted; run the same command again")
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output went away: `plan | head`
         with suppress(OSError):
@@ -74,7 +75,7 @@ def _load(options: argparse.Namespace) -> Cluster:
 
 
 def _limited(cluster: Cluster, names: Sequence[str] | None) -> Cluster:
-    """Return the cluster with the named guests alone. All of it was checked: a clash with one that is left out is one."""
+    """Return the cluster with the named guests alone; a clash with one that is left out was found before."""
     if not names:
         return cluster
     wanted = {name for given in names for name in given.split(",") if name}
@@ -86,6 +87,8 @@ def _limited(cluster: Cluster, names: Sequence[str] | None) -> Cluster:
 
 
 def _plan(options: argparse.Namespace) -> int:
+    from rich.console import Console  # noqa: PLC0415
+
     from proxmox import show  # noqa: PLC0415  (what needs the network's libraries is imported when the inventory has been found good)
     from proxmox.api import Api  # noqa: PLC0415
 
@@ -93,14 +96,15 @@ def _plan(options: argparse.Namespace) -> int:
     api = Api(cluster.endpoint)
     _, plan = _look(api, cluster)
     if options.json:
-        json.dump(show.plan_data(plan), sys.stdout, indent=1)
-        print()
+        _write(json.dumps(show.plan_data(plan), indent=1))
     else:
-        show.print_plan(show.Console(highlight=False), _title(cluster), plan)
+        show.print_plan(Console(highlight=False), _title(cluster), plan)
     return OK if plan.empty else TO_DO
 
 
 def _apply(options: argparse.Namespace) -> int:
+    from rich.console import Console  # noqa: PLC0415
+
     from proxmox import apply, converge, show, ssh  # noqa: PLC0415
     from proxmox.api import Api  # noqa: PLC0415
 
@@ -115,22 +119,19 @@ def _apply(options: argparse.Namespace) -> int:
     if any(made_key):
         cluster = _load(options)
     cluster = _limited(cluster, options.limit)
-    works = [one.name for one in (*cluster.templates, *cluster.guests)]
-    converge.settle(
-        api, apply.task_ids(cluster), 1800, lambda text: print(f"waiting: {text}", file=sys.stderr, flush=True)
-    )
+    works = [template.name for template in cluster.templates] + [guest.name for guest in cluster.guests]
+    converge.settle(api, apply.task_ids(cluster), 1800, lambda text: _say(f"waiting: {text}"))
     state, plan = _look(api, cluster)
     if not options.json:
-        show.print_plan(show.Console(highlight=False), _title(cluster), plan)
+        show.print_plan(Console(highlight=False), _title(cluster), plan)
     with show.Lines(works) as lines:
         outcomes = apply.apply(api, cluster, state, lines)
     changed = any(outcome.changed for outcome in outcomes) or any(made_key)
     errors = [sentence for outcome in outcomes if outcome.error for sentence in outcome.error.sentences]
     if options.json:
-        json.dump(show.outcome_data(plan, outcomes), sys.stdout, indent=1)
-        print()
+        _write(json.dumps(show.outcome_data(plan, outcomes), indent=1))
     else:
-        print(f"changed={'true' if changed else 'false'}")
+        _write(f"changed={'true' if changed else 'false'}")
     if errors:
         if api.stop.is_set():
             raise InterruptedRunError(
@@ -168,6 +169,16 @@ def _variables(_: argparse.Namespace) -> int:
 
 def _title(cluster: Cluster) -> str:
     return f"{cluster.name}: {len(cluster.guests)} guests, Proxmox at {cluster.endpoint.host}:{cluster.endpoint.port}"
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 def _as_interrupt(signal_number: int, _: object) -> None:

@@ -1,7 +1,7 @@
 """Takes one machine from what it is to what it shall be: steps, tasks, read-back, until nothing is left to do.
 
-Nothing is believed that was not read back. A lock that is held, a task that lost a race and an answer that never came all end in a new
-look at the machine and new steps from there, so a request is never repeated blindly.
+Nothing is believed that was not read back. A lock that is held, a task that lost a race and an answer that never came
+all end in a new look at the machine and new steps from there, so a request is never repeated blindly.
 """
 
 import time
@@ -64,6 +64,7 @@ def converge(
     subject: Subject,
     machine: Machine | None,
     steps: Steps,
+    *,
     report: Report,
     bound: AbstractContextManager[object] | None = None,
 ) -> tuple[bool, Machine]:
@@ -104,7 +105,7 @@ def converge(
 
 
 def settle(api: Api, ids: Iterable[str], seconds: float, report: Callable[[str], None] | None = None) -> None:
-    """Wait for tasks that an earlier request has begun and that are still running; how they end is seen in what they leave."""
+    """Wait for tasks that an earlier request began and that still run; how they ended shows in what they left."""
     wanted = frozenset(ids)
     for entry in api.send(calls.tasks()):
         upid = str(entry["upid"])
@@ -144,8 +145,9 @@ def _wait_for_lock(api: Api, subject: Subject, machine: Machine | None) -> None:
     while machine is not None and machine.lock:
         if time.monotonic() > deadline:
             raise ProvisionerError(
-                f"{subject.name}: VM {machine.vmid} on {machine.node} is locked ({machine.lock}) for {subject.seconds:.0f} s: "
-                f"if no task of the node works on it, `qm unlock {machine.vmid}` there, then run again"
+                f"{subject.name}: VM {machine.vmid} on {machine.node} is locked ({machine.lock}) for "
+                f"{subject.seconds:.0f} s: if no task of the node works on it, `qm unlock {machine.vmid}` there, "
+                "then run again"
             )
         api.pause(1.0)
         machine = look(api, subject.vmid, machine.node)
@@ -167,6 +169,7 @@ def _may_pass(error: ProvisionerError) -> bool:
 def _no_effect(subject: Subject, step: Step) -> str:
     what = "; ".join(f"{change.key} reads back as {change.before}, wanted is {change.after}" for change in step.changes)
     return (
-        f"{subject.name}: the cluster accepts {_DOING[step.action]} and it has no effect{f' ({what})' if what else ''}: "
-        f"look at VM {subject.vmid} in Proxmox, its Hardware, Options and task list"
+        f"{subject.name}: the cluster accepts {_DOING[step.action]} and it has no "
+        f"effect{f' ({what})' if what else ''}: look at VM {subject.vmid} in Proxmox, its Hardware, Options and "
+        "task list"
     )

@@ -23,7 +23,7 @@ class Endpoint:
     ca: Path | None = None
     fingerprint: str | None = None
     where: dict[str, str] = field(default_factory=dict, compare=False)
-    """Which file sets a variable, for sentences: ``{"proxmox_api_ca": "inventories/lab/group_vars/all/proxmox.yml:4"}``."""
+    """Which file sets a variable, for sentences: ``{"proxmox_api_ca": "inventories/lab/group_vars/all.yml:4"}``."""
 
 
 @dataclass(frozen=True)

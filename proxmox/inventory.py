@@ -3,6 +3,8 @@
 What comes out is what the playbooks see, with the file and line that sets each variable for the sentences about it.
 """
 
+# mypy: disable-error-code="import-untyped"
+
 import os
 import re
 from collections.abc import Mapping
@@ -98,7 +100,7 @@ def _find_plugins() -> None:
     init_plugin_loader()
 
 
-def _unlock_vault(loader: Any) -> None:
+def _unlock_vault(loader: Any) -> None:  # noqa: ANN401 (Ansible is not typed)
     from ansible import constants  # noqa: PLC0415
 
     password_file, identities = constants.DEFAULT_VAULT_PASSWORD_FILE, constants.DEFAULT_VAULT_IDENTITY_LIST
@@ -111,7 +113,7 @@ def _unlock_vault(loader: Any) -> None:
         )
 
 
-def _read(host: Any, manager: Any, loader: Any) -> Host:
+def _read(host: Any, manager: Any, loader: Any) -> Host:  # noqa: ANN401 (Ansible is not typed)
     from ansible.errors import AnsibleError  # noqa: PLC0415
     from ansible.template import Templar  # noqa: PLC0415
 
@@ -143,7 +145,7 @@ def _read(host: Any, manager: Any, loader: Any) -> Host:
 
 
 def _origin(name: str, value: object) -> str | None:
-    """Return ``file:line`` of a variable. Ansible tags what it loads with its origin; the key's tag outlives every kind of value."""
+    """Return ``file:line`` of a variable. Ansible tags keys and most values that it loads with their origin."""
     try:
         from ansible._internal._datatag._tags import Origin  # noqa: PLC0415
     except ImportError:  # not a public interface: without it, sentences name the variable alone
@@ -159,7 +161,10 @@ def _evaluation(error: Exception) -> str:
     text = _one_line(error)
     missing = re.search(r"Unable to access the file '([^']+)': File not found", text)
     if missing:
-        return f"{shown(os.path.normpath(missing[1]))} does not exist: make this file (the lab's own are made when the lab is started)"
+        return (
+            f"{shown(os.path.normpath(missing[1]))} does not exist: make this file (the lab's own are made when the "
+            "lab is started)"
+        )
     return f"{text}: correct it"
 
 

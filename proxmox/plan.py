@@ -1,10 +1,10 @@
-"""What there is to do: the cluster as it shall be against the cluster as it is. Pure; the same input gives the same plan.
+"""What there is to do: the cluster as it shall be against the cluster as it is. Pure: same input, same plan.
 
-Each step is one request with its reason. ``apply`` makes each subject's steps anew after it has carried some out, so a plan that was cut
-off at any point goes on from what it finds, and an empty one is the proof that the outcome is what was wanted.
+Each step is one request with its reason. ``apply`` makes each subject's steps anew after it has carried some out, so
+a plan that was cut off at any point goes on from what it finds, and an empty one is the proof that the outcome is
+what was wanted.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -189,7 +189,8 @@ def _card(guest: Guest, machine: Machine) -> dict[str, str]:
 
 
 def _template_settings(template: Template) -> dict[str, Value]:
-    pool: Mapping[str, Value] = {"pool": template.pool} if template.pool else {}
+    image = f"{template.image_storage}:import/{template.image}"
+    pool: dict[str, Value] = {"pool": template.pool} if template.pool else {}
     return {
         "name": template.name,
         "description": TEMPLATE_DESCRIPTION,
@@ -199,7 +200,7 @@ def _template_settings(template: Template) -> dict[str, Value]:
         "cores": 1,
         "memory": "1024",
         "scsihw": "virtio-scsi-single",
-        DISK: f"{template.storage}:0,import-from={template.image_storage}:import/{template.image},discard=on,iothread=1",
+        DISK: f"{template.storage}:0,import-from={image},discard=on,iothread=1",
         "ide2": f"{template.storage}:cloudinit",
         "boot": f"order={DISK}",
         # Cloud images write to the serial console, and some stop booting without one.

@@ -32,12 +32,15 @@ def _identity(guest: Guest, state: State) -> Iterator[str]:
     if machine is not None:
         what = _other(machine, guest.name)
         if what:
-            yield f"{place}: proxmox_vmid {guest.vmid} is {what} on {machine.node}, not {guest.name}: give {guest.name} a free number"
+            yield (
+                f"{place}: proxmox_vmid {guest.vmid} is {what} on {machine.node}, not {guest.name}: give "
+                f"{guest.name} a free number"
+            )
     for other in state.machines.values():
         if other.name == guest.name and other.vmid != guest.vmid:
             yield (
-                f"{place}: {guest.name} exists already as {other.vmid} on {other.node}, the inventory says {guest.vmid}: "
-                f"set proxmox_vmid to {other.vmid}, or remove that machine first"
+                f"{place}: {guest.name} exists already as {other.vmid} on {other.node}, the inventory says "
+                f"{guest.vmid}: set proxmox_vmid to {other.vmid}, or remove that machine first"
             )
 
 
@@ -59,19 +62,22 @@ def _room(guest: Guest, state: State) -> Iterator[str]:
         yield _no_node("proxmox_node", guest.node, guest.where, state)
         return
     if not node.online:
-        yield f"{guest.where['proxmox_node']}: node {guest.node} is offline: bring it back, or place {guest.name} on another node"
+        yield (
+            f"{guest.where['proxmox_node']}: node {guest.node} is offline: bring it back, or place {guest.name} on "
+            "another node"
+        )
         return
     if node.cores and guest.size.cores > node.cores:
         yield (
-            f"{guest.where['proxmox_cores']}: {guest.name} asks for {guest.size.cores} cores and node {guest.node} has {node.cores}: "
-            "set proxmox_cores lower, or place it on a larger node"
+            f"{guest.where['proxmox_cores']}: {guest.name} asks for {guest.size.cores} cores and node {guest.node} "
+            f"has {node.cores}: set proxmox_cores lower, or place it on a larger node"
         )
     if node.memory and guest.size.memory > node.memory:
         yield (
-            f"{guest.where['proxmox_memory']}: {guest.name} asks for {guest.size.memory} MiB of memory and node {guest.node} has "
-            f"{node.memory}: set proxmox_memory lower, or place it on a larger node"
+            f"{guest.where['proxmox_memory']}: {guest.name} asks for {guest.size.memory} MiB of memory and node "
+            f"{guest.node} has {node.memory}: set proxmox_memory lower, or place it on a larger node"
         )
-    yield from _storage("proxmox_storage", guest.node, guest.storage, "images", guest.where, state)
+    yield from _storage("proxmox_storage", guest.node, guest.storage, content="images", where=guest.where, state=state)
     yield from _bridge(guest.node, guest.bridge, guest.where, state)
 
 
@@ -81,24 +87,37 @@ def _template(template: Template, where: dict[str, str], state: State) -> Iterat
         place = where["proxmox_template_vmid"]
         what = _other(machine, template.name, template=True)
         if what:
-            yield f"{place}: proxmox_template_vmid {template.vmid} is {what} on {machine.node}, not {template.name}: set another number"
+            yield (
+                f"{place}: proxmox_template_vmid {template.vmid} is {what} on {machine.node}, not {template.name}: "
+                "set another number"
+            )
         elif not machine.template and not machine.lock and DISK not in machine.config:
-            yield f"{place}: {template.name} ({template.vmid} on {machine.node}) has no disk, its making was cut off: remove it, then run again"
+            yield (
+                f"{place}: {template.name} ({template.vmid} on {machine.node}) has no disk, its making was cut off: "
+                "remove it, then run again"
+            )
         return
     node = state.nodes.get(template.node)
     if node is None:
         yield _no_node("proxmox_template_node", template.node, where, state)
         return
     if not node.online:
-        yield f"{where['proxmox_template_node']}: node {template.node} is offline: bring it back, or make the template on another node"
+        yield (
+            f"{where['proxmox_template_node']}: node {template.node} is offline: bring it back, or make the "
+            "template on another node"
+        )
         return
-    yield from _storage("proxmox_image_storage", template.node, template.image_storage, "import", where, state)
-    yield from _storage("proxmox_template_storage", template.node, template.storage, "images", where, state)
+    yield from _storage(
+        "proxmox_image_storage", template.node, template.image_storage, content="import", where=where, state=state
+    )
+    yield from _storage(
+        "proxmox_template_storage", template.node, template.storage, content="images", where=where, state=state
+    )
     yield from _bridge(template.node, template.bridge, where, state)
 
 
 def _template_reach(guest: Guest, state: State) -> Iterator[str]:
-    """A template on local storage cannot be cloned to another node."""
+    """Refuse to clone a template on local storage to another node."""
     template = guest.template
     machine = state.machines.get(template.vmid)
     node = machine.node if machine else template.node
@@ -108,57 +127,65 @@ def _template_reach(guest: Guest, state: State) -> Iterator[str]:
     seen = state.storages.get((node, storage))
     if node != guest.node and seen is not None and not seen.shared:
         yield (
-            f"{guest.where['proxmox_template_node']}: template {template.name} is on {node}'s own storage {storage}, from where "
-            f"{guest.name} on {guest.node} cannot be cloned: put it on shared storage (proxmox_template_storage), or give each node a template "
-            "(proxmox_template_node, proxmox_template_vmid)"
+            f"{guest.where['proxmox_template_node']}: template {template.name} is on {node}'s own storage "
+            f"{storage}, from where {guest.name} on {guest.node} cannot be cloned: put it on shared storage "
+            "(proxmox_template_storage), or give each node a template (proxmox_template_node, "
+            "proxmox_template_vmid)"
         )
 
 
-def _storage(variable: str, node: str, name: str, content: str, where: dict[str, str], state: State) -> Iterator[str]:
+def _storage(
+    variable: str, node: str, name: str, *, content: str, where: dict[str, str], state: State
+) -> Iterator[str]:
     storage = state.storages.get((node, name))
     if storage is None:
-        there = (
-            ", ".join(
-                sorted(name for (on, name), one in state.storages.items() if on == node and content in one.content)
-            )
-            or "none"
+        takers = sorted(name for (on, name), one in state.storages.items() if on == node and content in one.content)
+        there = ", ".join(takers) or "none"
+        yield (
+            f"{where[variable]}: {variable}: node {node} has no storage {name}: set one with content `{content}` "
+            f"(it has: {there})"
         )
-        yield f"{where[variable]}: {variable}: node {node} has no storage {name}: set one with content `{content}` (it has: {there})"
     elif content not in storage.content:
         yield (
-            f"{where[variable]}: {variable}: storage {name} does not take content `{content}`: "
-            f"enable it there (Datacenter, Storage), or set another storage"
+            f"{where[variable]}: {variable}: storage {name} does not take content `{content}`: enable it there "
+            "(Datacenter, Storage), or set another storage"
         )
     elif not storage.available:
-        yield f"{where[variable]}: {variable}: storage {name} is not available on node {node}: bring it back, or set another storage"
+        yield (
+            f"{where[variable]}: {variable}: storage {name} is not available on node {node}: bring it back, or set "
+            "another storage"
+        )
 
 
 def _bridge(node: str, bridge: str, where: dict[str, str], state: State) -> Iterator[str]:
     there = state.bridges.get(node)
     if there is not None and bridge not in there:
         yield (
-            f"{where['proxmox_bridge']}: proxmox_bridge: node {node} has no bridge {bridge} that this token may use: "
-            f"set another (it has: {', '.join(sorted(there)) or 'none'})"
+            f"{where['proxmox_bridge']}: proxmox_bridge: node {node} has no bridge {bridge} that this token may "
+            f"use: set another (it has: {', '.join(sorted(there)) or 'none'})"
         )
 
 
 def _no_node(variable: str, name: str, where: dict[str, str], state: State) -> str:
-    return f"{where[variable]}: {variable}: {name} is not a node of the cluster: set one of {', '.join(sorted(state.nodes))}"
+    return (
+        f"{where[variable]}: {variable}: {name} is not a node of the cluster: set one of "
+        f"{', '.join(sorted(state.nodes))}"
+    )
 
 
 def _disk(guest: Guest, machine: Machine) -> Iterator[str]:
-    """Disks only grow, and without one there is nothing to grow."""
+    """Refuse to shrink a disk, or to grow one that is not there."""
     if machine.lock or machine.kind != "qemu" or machine.name != guest.name:
         return
     if DISK not in machine.config:
         yield (
-            f"{guest.where['proxmox_vmid']}: {guest.name} ({guest.vmid} on {machine.node}) has no disk {DISK}: it was not made by this provisioner, "
-            "remove it or give the guest another proxmox_vmid"
+            f"{guest.where['proxmox_vmid']}: {guest.name} ({guest.vmid} on {machine.node}) has no disk {DISK}: it "
+            "was not made by this provisioner, remove it or give the guest another proxmox_vmid"
         )
         return
     have = values.disk_size(str(machine.config[DISK]))
     if have > guest.size.disk << 30:
         yield (
-            f"{guest.where['proxmox_disk']}: proxmox_disk of {guest.name} is {guest.size.disk} GiB and its disk has {have / 2**30:g}: "
-            f"disks only grow, set at least {-(-have >> 30)}"
+            f"{guest.where['proxmox_disk']}: proxmox_disk of {guest.name} is {guest.size.disk} GiB and its disk has "
+            f"{have / 2**30:g}: disks only grow, set at least {-(-have >> 30)}"
         )

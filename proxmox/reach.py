@@ -16,9 +16,10 @@ _SETTLE_SECONDS: Final = 45.0
 
 
 def reach(api: Api, guest: Guest, node: str, report: Callable[[str, str], None]) -> None:
-    """Return when the guest lets us in over SSH; the guest's agent is asked only for what is wrong, it may never answer.
+    """Return when the guest lets us in over SSH; its agent, which may never answer, is asked only for what is wrong.
 
-    Raises :class:`ProvisionerError` when the guest's time is over, it stopped again, or it has another address than its own.
+    Raises :class:`ProvisionerError` when the guest's time is over, it stopped again, or it has another address than
+    its own.
     """
     begin = asked = time.monotonic()
     deadline = begin + guest.access.timeout
@@ -35,8 +36,8 @@ def reach(api: Api, guest: Guest, node: str, report: Callable[[str, str], None])
             if now > deadline or (addresses and str(guest.address) not in addresses and now - begin > _SETTLE_SECONDS):
                 seen = f"its agent sees {', '.join(addresses)}" if addresses else "its agent does not answer"
                 raise ProvisionerError(
-                    f"{guest.name}: no log-in as {guest.access.user} at {guest.address} after {now - begin:.0f} s ({not_yet}; {seen}): "
-                    f"look at the console of VM {guest.vmid} on {node}"
+                    f"{guest.name}: no log-in as {guest.access.user} at {guest.address} after {now - begin:.0f} s "
+                    f"({not_yet}; {seen}): look at the console of VM {guest.vmid} on {node}"
                 ) from None
             report(guest.name, f"waiting for SSH: {not_yet}")
             api.pause(pause)

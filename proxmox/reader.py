@@ -1,4 +1,4 @@
-"""From hosts with variables to the cluster that they want: validation, sizing and everything that only shows across guests.
+"""From hosts with variables to the cluster that they want: validation, sizing, and what only shows across guests.
 
 Finds all that is wrong before it gives up, and touches nothing.
 """
@@ -26,7 +26,7 @@ _KEY_KINDS = ("ssh-", "ecdsa-", "sk-")
 
 
 def read(hosts: Iterable[Host]) -> Cluster:
-    """Return the cluster that the hosts want, or raise :class:`ProvisionerError` with a sentence for everything that is wrong."""
+    """Return the cluster that the hosts want; raise :class:`ProvisionerError` with a sentence for all that is wrong."""
     problems: list[str] = []
     parsed: list[tuple[Host, Variables]] = []
     for host in hosts:
@@ -90,7 +90,10 @@ def _validate(host: Host) -> tuple[Variables | None, list[str]]:
 
 def _sentence(host: Host, name: str, kind: str, message: str) -> str:
     if kind == "missing":
-        return f"{host.place(name)}: {name} is not set for {host.name}: {Variables.model_fields[name.removeprefix(PREFIX)].description}"
+        return (
+            f"{host.place(name)}: {name} is not set for {host.name}: "
+            f"{Variables.model_fields[name.removeprefix(PREFIX)].description}"
+        )
     message = message.removeprefix("Value error, ").removeprefix("Input ").replace("should", "must")
     if not name:
         return f"{host.place(f'{PREFIX}api_fingerprint')}: {message}"
@@ -106,8 +109,8 @@ def _disagreements(parsed: list[tuple[Host, Variables]]) -> list[str]:
             if getattr(variables, field) != getattr(first, field):
                 name = f"{PREFIX}{field}"
                 problems.append(
-                    f"{host.place(name)}: {name} of {host.name} is not that of {first_host.name}: "
-                    "one inventory is one Proxmox cluster, set it in group_vars/all/proxmox.yml"
+                    f"{host.place(name)}: {name} of {host.name} is not that of {first_host.name}: one inventory is "
+                    "one Proxmox cluster, set it in group_vars/all/proxmox.yml"
                 )
     return problems
 
@@ -172,12 +175,13 @@ def _address(host: Host, variables: Variables, problems: list[str]) -> IPv4Addre
         return None
     if address not in network:
         problems.append(
-            f"{place}: ansible_host of {host.name} is {address}, outside of {network} (proxmox_gateway with proxmox_network_prefix): "
-            "correct the address or the network"
+            f"{place}: ansible_host of {host.name} is {address}, outside of {network} (proxmox_gateway with "
+            "proxmox_network_prefix): correct the address or the network"
         )
     elif address in (network.network_address, network.broadcast_address, variables.gateway):
         problems.append(
-            f"{place}: ansible_host of {host.name} is {address}, which is the network's own: give the guest a free address"
+            f"{place}: ansible_host of {host.name} is {address}, which is the network's own: give the guest a free "
+            "address"
         )
     return address
 
@@ -204,8 +208,8 @@ def _account(host: Host, variables: Variables, problems: list[str]) -> None:
     user = host.variables.get("ansible_user")
     if user is not None and user != variables.ssh_user:
         problems.append(
-            f"{host.place('ansible_user')}: ansible_user of {host.name} is {user!r} but cloud-init makes the account {variables.ssh_user!r} "
-            "(proxmox_ssh_user): use one for both"
+            f"{host.place('ansible_user')}: ansible_user of {host.name} is {user!r} but cloud-init makes the "
+            f"account {variables.ssh_user!r} (proxmox_ssh_user): use one for both"
         )
 
 
@@ -225,11 +229,13 @@ def _access(host: Host, variables: Variables, problems: list[str]) -> Access | N
             problems.append(f"{place}: the public key {shown(file)} does not exist: {remedy}")
     if text is not None and not private.exists():
         problems.append(
-            f"{place}: the public key is there but {shown(private)} is not: put the private key back, "
-            "or remove the public one too so that a new pair is made"
+            f"{place}: the public key is there but {shown(private)} is not: put the private key back, or remove the "
+            "public one too so that a new pair is made"
         )
     if text is not None and not all(_is_public_key(line) for line in text.splitlines()):
-        problems.append(f"{place}: the SSH public key of {host.name} is none: it must read as `ssh-ed25519 AAAA… comment`")
+        problems.append(
+            f"{place}: the SSH public key of {host.name} is none: it must read as `ssh-ed25519 AAAA… comment`"
+        )
     try:
         port = int(str(host.variables.get("ansible_port", 22)))
         arguments = tuple(shlex.split(str(host.variables.get("ansible_ssh_common_args", ""))))
@@ -256,15 +262,19 @@ def _is_public_key(line: str) -> bool:
         material = base64.b64decode(rest.partition(" ")[0], validate=True)
     except ValueError:
         return False
-    return kind.startswith(_KEY_KINDS) and material[4:].startswith(kind.encode()) and int.from_bytes(material[:4]) == len(kind)
+    return (
+        kind.startswith(_KEY_KINDS)
+        and material[4:].startswith(kind.encode())
+        and int.from_bytes(material[:4]) == len(kind)
+    )
 
 
 def _endpoint(host: Host, variables: Variables) -> Endpoint:
     ca = _path(host, variables.api_ca) if variables.api_ca else None
     if ca is not None and not ca.is_file():
         raise ProvisionerError(
-            f"{host.place(f'{PREFIX}api_ca')}: proxmox_api_ca names {shown(ca)}, which does not exist: "
-            "copy /etc/pve/pve-root-ca.pem of a node there (for the lab's cluster: start the lab)"
+            f"{host.place(f'{PREFIX}api_ca')}: proxmox_api_ca names {shown(ca)}, which does not exist: copy "
+            "/etc/pve/pve-root-ca.pem of a node there (for the lab's cluster: start the lab)"
         )
     return Endpoint(
         host=variables.api_host,

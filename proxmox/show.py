@@ -89,7 +89,7 @@ def _work_data(work: Work) -> dict[str, Any]:
 
 
 class Lines:
-    """A progress line for each subject on a terminal; plain lines with the time elsewhere. May be used from several threads."""
+    """A progress line for each subject on a terminal, plain lines with the time elsewhere. Threads may share it."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._begin = time.monotonic()
@@ -123,4 +123,4 @@ class Lines:
             self._progress.update(self._tasks[name], doing=escape(doing), completed=1 if doing == READY else 0)
         elif self._last.get(name) != doing:
             self._last[name] = doing
-            print(f"{time.monotonic() - self._begin:6.1f} s  {name}: {doing}", file=sys.stderr, flush=True)
+            sys.stderr.write(f"{time.monotonic() - self._begin:6.1f} s  {name}: {doing}\n")

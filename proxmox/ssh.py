@@ -5,7 +5,7 @@ import socket
 import subprocess
 import threading
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from proxmox.desired import Access, Guest
 from proxmox.errors import ProvisionerError
@@ -14,6 +14,12 @@ from proxmox.inventory import shown
 _CONNECT_SECONDS: Final = 5
 # cloud-init still makes accounts and runs apt for a moment after sshd answers; 2 is "done, with recoverable errors".
 _READY = "if command -v cloud-init >/dev/null; then cloud-init status --wait >/dev/null; test $? -ne 1; fi"
+_QUIETLY: Final[dict[str, Any]] = {
+    "stdin": subprocess.DEVNULL,
+    "capture_output": True,
+    "text": True,
+    "env": {**os.environ, "LC_ALL": "C"},  # what it says is looked at
+}
 _known_hosts_lock = threading.Lock()
 
 
@@ -68,7 +74,8 @@ def command(guest: Guest) -> list[str]:
 def log_in(guest: Guest, seconds: float) -> None:
     """Log in and wait (at most ``seconds``) until cloud-init has finished.
 
-    Raises :class:`NotYetError` where it may still come, :class:`ProvisionerError` where the host key is not the one that we know.
+    Raises :class:`NotYetError` where it may still come, :class:`ProvisionerError` where the host key is not the one
+    that we know.
     """
     if not any("proxy" in argument.lower() or argument == "-J" for argument in guest.access.arguments):
         _greet(guest)
@@ -76,14 +83,7 @@ def log_in(guest: Guest, seconds: float) -> None:
     try:
         # A session of its own: Ctrl-C reaches the run, which ends orderly, and not ssh.
         done = subprocess.run(  # noqa: S603
-            [*command(guest), _READY],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=max(seconds, 10),
-            check=False,
-            start_new_session=True,
-            env={**os.environ, "LC_ALL": "C"},
+            [*command(guest), _READY], **_QUIETLY, timeout=max(seconds, 10), check=False, start_new_session=True
         )
     except subprocess.TimeoutExpired:
         raise NotYetError("cloud-init has not finished") from None
@@ -93,8 +93,8 @@ def log_in(guest: Guest, seconds: float) -> None:
     if "IDENTIFICATION HAS CHANGED" in said or "Host key verification failed" in said:
         known = shown(guest.access.known_hosts)
         raise ProvisionerError(
-            f"{guest.name}: the host key of {guest.address} is not the one in {known}, though this run did not make the guest anew: "
-            f"find out why; if it is right, `ssh-keygen -R {guest.address} -f {known}`"
+            f"{guest.name}: the host key of {guest.address} is not the one in {known}, though this run did not make "
+            f"the guest anew: find out why; if it is right, `ssh-keygen -R {guest.address} -f {known}`"
         )
     raise NotYetError(said[-200:] or f"the log-in ended with code {done.returncode}")
 
@@ -113,9 +113,7 @@ def _greet(guest: Guest) -> None:
 
 def _run(arguments: list[str], failure: str) -> None:
     try:
-        done = subprocess.run(
-            arguments, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False
-        )  # noqa: S603
+        done = subprocess.run(arguments, **_QUIETLY, timeout=30, check=False)  # noqa: S603
     except FileNotFoundError:
         raise ProvisionerError(
             f"{failure}: {arguments[0]} is not installed (Debian's package openssh-client)"

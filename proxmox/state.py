@@ -1,4 +1,4 @@
-"""The cluster as it is: one list call for nodes, guests and storages, and one configuration per guest that the inventory names."""
+"""The cluster as it is: one list call for nodes, guests and storages, and the configuration of each guest of ours."""
 
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -97,7 +97,9 @@ def read(send: Send, guests: Iterable[Guest], templates: Iterable[Template]) -> 
     known = [machine for vmid, machine in machines.items() if vmid in named and machine.kind == "qemu"]
     missing_templates = [template for template in templates if template.vmid not in machines]
     wanted_images = {(template.node, template.image_storage) for template in missing_templates} & storages.keys()
-    wanted_bridges = {one.node for one in (*guests, *missing_templates) if one.vmid not in machines} & nodes.keys()
+    places = [(guest.vmid, guest.node) for guest in guests]
+    places += [(template.vmid, template.node) for template in templates]
+    wanted_bridges = {node for vmid, node in places if vmid not in machines} & nodes.keys()
     with ThreadPoolExecutor(max_workers=8) as pool:
         read_machines = [pool.submit(_with_config, send, found) for found in known]
         read_images = {key: pool.submit(images, send, *key) for key in wanted_images}

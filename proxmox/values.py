@@ -1,10 +1,12 @@
 """How Proxmox writes values, and one normal form to compare them in.
 
-What is read back is not what was sent: tags come sorted, keys encoded, booleans as numbers, and a property string in another order.
+What is read back is not what was sent: tags come sorted, keys encoded, booleans as numbers, and a property string in
+another order.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
 from urllib.parse import quote, unquote
 
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
@@ -33,7 +35,7 @@ def card(value: str) -> dict[str, str]:
 
 
 def card_string(parts: Mapping[str, str]) -> str:
-    """Write ``net0`` from what :func:`card` returns, always with its address: without one Proxmox makes a new one each time."""
+    """Write ``net0`` from what :func:`card` returns, with its address: without one Proxmox makes one up each time."""
     rest = {key: value for key, value in parts.items() if key not in {"model", "macaddr"}}
     return joined({parts["model"]: parts["macaddr"], **rest})
 
@@ -69,34 +71,25 @@ def tag_string(values: Iterable[str]) -> str:
     return ";".join(sorted(values))
 
 
+_NORMAL: Final[Mapping[str, Callable[[str], object]]] = {
+    "agent": lambda text: properties(text, default="enabled").get("enabled", "0"),
+    "cpu": lambda text: properties(text, default="cputype"),
+    "description": lambda text: text.rstrip("\n"),
+    "ipconfig0": properties,
+    "memory": lambda text: properties(text, default="current").get("current", "512"),
+    "nameserver": lambda text: tuple(re.split(r"[,;\s]+", text.strip())),
+    "net0": card,
+    "onboot": lambda text: text or "0",
+    "sockets": lambda text: text or "1",
+    "sshkeys": keys,
+    "tags": tags,
+}
+
+
 def normal(key: str, value: object) -> object:
     """Return a configuration value in the form that is compared: equal exactly where the two mean the same."""
     text = "" if value is None else str(value)
-    plain: object = text
-    match key:
-        case "sshkeys":
-            plain = keys(text)
-        case "tags":
-            plain = tags(text)
-        case "net0":
-            plain = card(text)
-        case "ipconfig0":
-            plain = properties(text)
-        case "agent":
-            plain = properties(text, default="enabled").get("enabled", "0")
-        case "cpu":
-            plain = properties(text, default="cputype")
-        case "memory":
-            plain = properties(text, default="current").get("current", "512")
-        case "nameserver" | "searchdomain":
-            plain = tuple(re.split(r"[,;\s]+", text.strip()))
-        case "description":
-            plain = text.rstrip("\n")
-        case "onboot":
-            plain = text or "0"
-        case "sockets":
-            plain = text or "1"
-    return plain
+    return _NORMAL.get(key, str)(text)
 
 
 def readable(key: str, value: object) -> str:

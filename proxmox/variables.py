@@ -1,8 +1,8 @@
 """Every inventory variable of the provisioner: its type, its limits, its default and what it means.
 
-This is the only place that lists them; ``python -m proxmox variables`` prints it. A field ``x`` is the variable ``proxmox_x`` of a host,
-set wherever Ansible takes a host's variables from. Most belong into ``group_vars/all/proxmox.yml``; ``node``, ``vmid`` and exceptions
-to the sizing into ``host_vars/<guest>.yml``.
+This is the only place that lists them; ``python -m proxmox variables`` prints it. A field ``x`` is the variable
+``proxmox_x`` of a host, set wherever Ansible takes a host's variables from. Most belong into
+``group_vars/all/proxmox.yml``; ``node``, ``vmid`` and exceptions to the sizing into ``host_vars/<guest>.yml``.
 """
 
 import re
@@ -74,7 +74,7 @@ class Variables(BaseModel):
     mac: Annotated[str, Field(pattern=r"^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$"), AfterValidator(_unicast)] | None = (
         Field(
             None,
-            description="Address of the network card; default: computed from cluster and guest, so a guest made anew keeps it.",
+            description="Address of the network card; default: computed, so that a guest made anew keeps it.",
         )
     )
     tags: tuple[Tag, ...] = Field((), description="Tags besides `centralino` and the guest's function groups.")

@@ -1,4 +1,4 @@
-"""An inventory to break, and a Proxmox cluster to make guests on: the lab's stand-in, its machines without containers."""
+"""An inventory to break, and a Proxmox cluster to make guests on: the lab's stand-in, without containers."""
 
 import asyncio
 import json
@@ -21,7 +21,11 @@ from proxmox import inventory, reader
 from proxmox.desired import Cluster
 
 PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f test"
-GUESTS = {"pbx01": ("198.18.0.11", "pve1", 101), "cti01": ("198.18.0.21", "pve2", 121), "web01": ("198.18.0.31", "pve3", 131)}
+GUESTS = {
+    "pbx01": ("198.18.0.11", "pve1", 101),
+    "cti01": ("198.18.0.21", "pve2", 121),
+    "web01": ("198.18.0.31", "pve3", 131),
+}
 SETTINGS = {
     "proxmox_api_host": "127.0.0.1",
     "proxmox_api_port": 8006,
@@ -69,12 +73,21 @@ class Inventory:
             folder.mkdir(parents=True, exist_ok=True)
         children = {group: {"hosts": dict.fromkeys(hosts)} for group, hosts in self.groups.items()}
         self._dump("hosts.yml", {"guests": {"children": children}})
-        cluster = {"cluster_name": "test", "cluster_domain": "test.example", "cluster_secrets": "{{ inventory_dir }}/.secrets"}
+        cluster = {
+            "cluster_name": "test",
+            "cluster_domain": "test.example",
+            "cluster_secrets": "{{ inventory_dir }}/.secrets",
+        }
         self._dump("group_vars/all/cluster.yml", cluster)
         self._dump("group_vars/all/proxmox.yml", self.settings)
         for name, variables in self.hosts.items():
             self._dump(f"host_vars/{name}.yml", variables)
-        for name, text in {"token": "0123456789", "ca.pem": "-", "ssh/id_ed25519": "-", "ssh/id_ed25519.pub": PUBLIC_KEY}.items():
+        for name, text in {
+            "token": "0123456789",
+            "ca.pem": "-",
+            "ssh/id_ed25519": "-",
+            "ssh/id_ed25519.pub": PUBLIC_KEY,
+        }.items():
             if not (self.secrets / name).exists():
                 (self.secrets / name).write_text(text)
         return str(self.folder)
@@ -89,7 +102,7 @@ class Inventory:
 
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inventory:
-    """An inventory in ``cluster/`` of the working folder."""
+    """Give an inventory in ``cluster/`` of the working folder."""
     monkeypatch.chdir(tmp_path)
     return Inventory(tmp_path / "cluster")
 
@@ -144,7 +157,7 @@ class StandIn:
 
 @pytest.fixture
 def stand_in(tmp_path: Path) -> Iterator[StandIn]:
-    """The lab's stand-in on a port of its own."""
+    """Start the lab's stand-in on a port of its own."""
     folder = tmp_path / "state"
     folder.mkdir()
     store, machines, requests = Store(folder / "cluster.json"), Machines(), list[tuple[str, str]]()
@@ -181,7 +194,7 @@ def stand_in(tmp_path: Path) -> Iterator[StandIn]:
 
 @pytest.fixture
 def at_stand_in(files: Inventory, stand_in: StandIn) -> Inventory:
-    """The inventory, with the stand-in as its Proxmox cluster."""
+    """Give the inventory, with the stand-in as its Proxmox cluster."""
     token = json.loads((stand_in.folder / "token.json").read_text())
     files.settings |= {"proxmox_api_port": stand_in.port, "proxmox_api_token_id": token["id"]}
     files.secrets.mkdir(parents=True)

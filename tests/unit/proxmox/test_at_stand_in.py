@@ -1,23 +1,21 @@
 """The provisioner against the lab's stand-in: what it makes, what it leaves alone, what it says."""
 
-import json
-import threading
-from pathlib import Path
-
 import pytest
 
-from proxmox import cli, reach
+from proxmox import cli
 from tests.unit.proxmox.conftest import Inventory, StandIn
 
 
 @pytest.fixture(autouse=True)
 def _without_containers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The machines here have no sshd; that the provisioner gets in is proved by the end-to-end test."""
+    """Do not log in: the machines here have no sshd; the end-to-end test proves that the provisioner gets in."""
     monkeypatch.setattr("proxmox.apply.reach", lambda *_: None)
     monkeypatch.setattr("signal.signal", lambda *_: None)
 
 
-def test_stands_up_a_cluster_once(at_stand_in: Inventory, stand_in: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
+def test_stands_up_a_cluster_once(
+    at_stand_in: Inventory, stand_in: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = at_stand_in.write()
     assert cli.main(["plan", "-i", path]) == 2
     assert stand_in.written() == []
