@@ -61,11 +61,14 @@ def run(podman: Podman, paths: Paths, machine: Machine, *, progress: images.Prog
     if not machine.image:
         machine = Machine(**{**vars(machine), "image": images.ensure(images.GUEST, podman, paths, progress)})
     create(podman, paths, machine)
-    start(podman, machine.name, machine.address)
+    try:
+        start(podman, machine.name, machine.address)
+    except LabError:
+        remove(podman, paths, machine.name)
+        raise
     if not wait_until(lambda: answers(machine.address, 22), seconds=30):
-        raise LabError(
-            f"{machine.name} does not answer SSH on {machine.address}: see `python -m lab podman -- logs {machine.name}`"
-        )
+        logs = f"python -m lab podman -- logs {machine.name}"
+        raise LabError(f"{machine.name} does not answer SSH on {machine.address}: see `{logs}`")
 
 
 def start(podman: Podman, name: str, address: str) -> None:

@@ -1,7 +1,7 @@
 """Images made with mmdebstrap: a recipe becomes a tar in the cache folder, and the tar an image in podman's storage.
 
-An image's tag is a hash of its recipe, so a changed recipe makes a new image and an unchanged one is reused, by every checkout of the
-user.
+An image's tag is a hash of its recipe, so a changed recipe makes a new image and an unchanged one is reused, by every
+checkout of the user.
 """
 
 import hashlib
@@ -51,7 +51,8 @@ GUEST = Recipe(
     name="guest",
     packages=(
         "ca-certificates", "cron", "dbus", "gpgv", "iproute2", "iputils-ping", "kmod", "less", "libpam-systemd",
-        "nftables", "openssh-server", "procps", "python3", "python3-apt", "python3-cryptography", "sudo", "systemd", "systemd-sysv", "udev",
+        "nftables", "openssh-server", "procps", "python3", "python3-apt", "python3-cryptography", "sudo", "systemd",
+        "systemd-sysv", "udev",
     ),
     units=("lab-first-boot.service", "lab-ssh-host-keys.service"),
 )  # fmt: skip
@@ -87,7 +88,10 @@ def reference(recipe: Recipe) -> str:
 
 
 def ensure(recipe: Recipe, podman: Podman, paths: Paths, progress: Progress) -> str:
-    """Return the image's name, making the image first where podman does not have it. Safe to call from several processes."""
+    """Return the image's name, making the image first where podman does not have it.
+
+    Safe to call from several processes at once.
+    """
     image = reference(recipe)
     if podman.has_image(image):
         return image
@@ -111,8 +115,8 @@ def _build(recipe: Recipe, tar: Path, podman: Podman, progress: Progress) -> Non
     free = shutil.disk_usage(tar.parent).free
     if free < NEEDED_BYTES:
         raise LabError(
-            f"{tar.parent} has {free / 2**30:.1f} GB free and the lab needs {NEEDED_BYTES / 2**30:.0f}: make room there, "
-            "or set XDG_CACHE_HOME to a larger disk"
+            f"{tar.parent} has {free / 2**30:.1f} GB free and the lab needs {NEEDED_BYTES / 2**30:.0f}: "
+            "make room there, or set XDG_CACHE_HOME to a larger disk"
         )
     for old in tar.parent.glob(f"{recipe.name}-*.tar*"):
         old.unlink()

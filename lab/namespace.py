@@ -1,10 +1,10 @@
 """A mount namespace of the lab's own, for machines whose /sys/fs/cgroup is cgroup v1.
 
-systemd in a container needs cgroup2. Such a machine is left as it is: a background process (the *holder*) lives in a private
-mount namespace with a cgroup2 mount, and every podman call goes through nsenter into it.
+systemd in a container needs cgroup2. Such a machine is left as it is: a background process (the *holder*) lives in a
+private mount namespace with a cgroup2 mount, and every podman call goes through nsenter into it.
 
-Containers keep the namespace alive when the holder dies, so a new holder looks for it first: the source of the cgroup2 mount
-names this lab, and every process of the namespace shows it in its mountinfo.
+Containers keep the namespace alive when the holder dies, so a new holder looks for it first: the source of the cgroup2
+mount names this lab, and every process of the namespace shows it in its mountinfo.
 """
 
 from pathlib import Path
@@ -13,8 +13,8 @@ from lab.errors import LabError
 from lab.host import Host
 from lab.process import end, exclusively, read_pid, run, start_detached, wait_until
 
-# Only /sys is taken out of the machine's mount propagation: podman's network namespaces (/run/netns) stay visible outside,
-# so that a podman of the user's own still works beside the lab.
+# Only /sys is taken out of the machine's mount propagation: podman's network namespaces (/run/netns) stay visible
+# outside, so that a podman of the user's own still works beside the lab.
 _MAKE = """
 set -e
 mount --make-rprivate /sys
@@ -48,7 +48,10 @@ class Namespace:
         return read_pid(self._pid_file, runs="sleep") if self.needed else None
 
     def prefix(self) -> list[str]:
-        """Return what has to stand before a command so that it runs as root in the namespace, starting the holder if need be."""
+        """Return what has to stand before a command so that it runs as root in the namespace.
+
+        Starts the holder where it does not run.
+        """
         if not self.needed:
             return list(self._host.sudo)
         pid = self.pid or self._start()

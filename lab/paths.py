@@ -18,7 +18,7 @@ class Paths:
 
     @classmethod
     def default(cls) -> "Paths":
-        """Read the folders from the environment (``CENTRALINO_LAB_STATE``, ``XDG_CACHE_HOME``) or take the usual ones."""
+        """Take the folders that ``CENTRALINO_LAB_STATE`` and ``XDG_CACHE_HOME`` name, or the usual ones."""
         state = os.environ.get("CENTRALINO_LAB_STATE")
         cache = os.environ.get("XDG_CACHE_HOME")
         return cls(

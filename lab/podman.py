@@ -63,7 +63,7 @@ class Podman:
         return [*self.namespace.prefix(), "podman", *hooks, *arguments]
 
     def __call__(self, *arguments: str, stdin: str | None = None, seconds: float = 120) -> str:
-        """Run podman to its end and return what it printed; raise :class:`LabError` with its own words where it fails."""
+        """Run podman to its end and return what it printed. Raises :class:`LabError` with podman's own words."""
         try:
             done = subprocess.run(  # noqa: S603
                 self.command(arguments),
@@ -131,12 +131,8 @@ class Podman:
 
     def succeeds(self, *arguments: str) -> bool:
         """Run podman and tell whether it ended with 0."""
-        return (
-            subprocess.run(
-                self.command(arguments), capture_output=True, check=False, stdin=subprocess.DEVNULL
-            ).returncode
-            == 0
-        )  # noqa: S603
+        command = self.command(arguments)
+        return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode == 0  # noqa: S603
 
     def has_image(self, image: str) -> bool:
         """Tell whether an image is in podman's storage."""

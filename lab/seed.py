@@ -1,7 +1,7 @@
 """What a container is told at boot: the part that cloud-init's drive has in a virtual machine.
 
-A seed is a folder with one ``seed.json``, mounted read-only into the container, where ``lab-first-boot`` of the base image reads
-it on each boot and makes it true: host name, user, sudo, keys, name servers.
+A seed is a folder with one ``seed.json``, mounted read-only into the container, where ``lab-first-boot`` of the base
+image reads it on each boot and makes it true: host name, user, sudo, keys, name servers.
 """
 
 import json

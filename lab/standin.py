@@ -1,5 +1,6 @@
 """The Proxmox stand-in as a background process: started, found, stopped."""
 
+import hashlib
 import http.client
 import os
 import ssl
@@ -29,9 +30,14 @@ def running(paths: Paths) -> int | None:
 
 
 def ensure(paths: Paths) -> bool:
-    """Start the stand-in where it does not run; tell whether it was started. Raises :class:`LabError` where the port is taken."""
+    """Start the stand-in where it does not run, or runs from other code than this; tell whether it was started.
+
+    Raises :class:`LabError` where the port is taken.
+    """
     with exclusively(paths.state / "proxmox.lock"):
-        if running(paths) and answers(paths):
+        code = _code()
+        version = paths.proxmox / "version"
+        if running(paths) and answers(paths) and version.is_file() and version.read_text() == code:
             return False
         if pid := running(paths):
             end(pid)
@@ -44,6 +50,7 @@ def ensure(paths: Paths) -> bool:
         environment = {"PYTHONPATH": str(CHECKOUT), "CENTRALINO_LAB_STATE": str(paths.state)}
         pid = start_detached([sys.executable, "-m", "lab.proxmox", str(port())], log=log, environment=environment)
         _pid_file(paths).write_text(f"{pid}\n")
+        version.write_text(code)
         if not wait_until(lambda: answers(paths) or not running(paths), seconds=15) or not running(paths):
             raise LabError(f"the Proxmox stand-in did not start: {last_words(log.read_text())} ({log})")
         return True
@@ -84,11 +91,17 @@ def who_listens(number: int) -> str:
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             try:
-                if any(os.readlink(link) in sockets for link in (folder / "fd").iterdir()):
+                if any(str(link.readlink()) in sockets for link in (folder / "fd").iterdir()):
                     return f"{(folder / 'comm').read_text().strip()} (process {folder.name})"
             except OSError:
                 continue
     return "another process"
+
+
+def _code() -> str:
+    """Return a hash of the lab's own code: a stand-in of yesterday's does not serve today's tests."""
+    files = sorted((CHECKOUT / "lab").rglob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def _pid_file(paths: Paths) -> Path:

@@ -28,13 +28,15 @@ PRIVILEGES: dict[str, frozenset[str]] = {
     ROLE: frozenset(
         {
             "Datastore.AllocateSpace", "Datastore.AllocateTemplate", "Datastore.Audit", "Pool.Audit", "SDN.Use",
-            "Sys.AccessNetwork", "Sys.Audit", "Sys.Console",
-            "VM.Allocate", "VM.Audit", "VM.Backup", "VM.Clone", "VM.Config.CDROM", "VM.Config.CPU", "VM.Config.Cloudinit",
+            "Sys.AccessNetwork", "Sys.Audit", "Sys.Console", "VM.Allocate", "VM.Audit",
+            "VM.Backup", "VM.Clone", "VM.Config.CDROM", "VM.Config.CPU", "VM.Config.Cloudinit",
             "VM.Config.Disk", "VM.Config.HWType", "VM.Config.Memory", "VM.Config.Network", "VM.Config.Options",
             "VM.GuestAgent.Audit", "VM.Migrate", "VM.PowerMgmt", "VM.Snapshot", "VM.Snapshot.Rollback",
         }
     ),
-    "PVEAuditor": frozenset({"Datastore.Audit", "Pool.Audit", "SDN.Audit", "Sys.Audit", "VM.Audit", "VM.GuestAgent.Audit"}),
+    "PVEAuditor": frozenset(
+        {"Datastore.Audit", "Pool.Audit", "SDN.Audit", "Sys.Audit", "VM.Audit", "VM.GuestAgent.Audit"}
+    ),
 }  # fmt: skip
 """Roles. ``Centralino`` is what the provisioner needs on a real cluster too, and no more."""
 
@@ -56,7 +58,7 @@ def digest(secret: str) -> str:
 def prepare(cluster: Cluster, folder: Path) -> None:
     """Make the users, the token and their files where they are not there yet.
 
-    ``token.json`` holds ``{"id", "secret"}``, ``root.json`` ``{"username", "password"}``; both are readable by their owner alone.
+    ``token.json`` holds ``{"id", "secret"}``, ``root.json`` ``{"username", "password"}``; private to their owner.
     """
     cluster.ticket_key = cluster.ticket_key or secrets.token_hex(32)
     token, root = folder / "token.json", folder / "root.json"
@@ -155,7 +157,7 @@ def privileges(cluster: Cluster, who: str, path: str) -> frozenset[str]:
 
 
 def _above(granted: str, path: str) -> bool:
-    return granted == "/" or path == granted or path.startswith(granted + "/")
+    return granted in ("/", path) or path.startswith(granted + "/")
 
 
 def authorise(cluster: Cluster, caller: Caller, method: Method, parameters: Mapping[str, Any]) -> None:

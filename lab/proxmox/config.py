@@ -30,8 +30,8 @@ LIVE = frozenset(
 """What takes effect at once on a running guest; the rest waits for the next start (qm(1), pending changes)."""
 
 _NOT_CONFIGURATION = frozenset(
-    {"node", "vmid", "digest", "delete", "revert", "force", "skiplock", "background_delay", "archive", "bwlimit", "live-restore",
-     "pool", "start", "storage", "unique", "import-working-storage", "ha-managed"}
+    {"node", "vmid", "digest", "delete", "revert", "force", "skiplock", "background_delay", "archive", "bwlimit",
+     "live-restore", "pool", "start", "storage", "unique", "import-working-storage", "ha-managed"}
 )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ import re
 import time
 
 from lab.proxmox import layout, sizes
-from lab.proxmox.config import DRIVES
+from lab.proxmox.config import DRIVES, boot_disk
 from lab.proxmox.errors import ApiError, TaskError
 from lab.proxmox.layout import GIB
 from lab.proxmox.runtime import CLOUD_IMAGE
@@ -22,7 +22,10 @@ def check_request(config: Config) -> None:
 
 
 def allocate(cluster: Cluster, node: str, vmid: int, config: Config) -> None:
-    """Make the volumes that a configuration asks for (``local-lvm:32``, ``…:0,import-from=…``, ``…:cloudinit``) and name them in it."""
+    """Make the volumes that a configuration asks for and name them in it.
+
+    It asks by ``local-lvm:32`` (GiB), ``local-lvm:0,import-from=local:import/…`` or ``local-lvm:cloudinit``.
+    """
     for key, value in config.items():
         if not DRIVES.fullmatch(key):
             continue
@@ -49,28 +52,26 @@ def allocate(cluster: Cluster, node: str, vmid: int, config: Config) -> None:
         config[key] = ",".join([made.volid, *kept, f"size={sizes.write(size)}"])
 
 
-def clone(cluster: Cluster, source: Guest, target: Guest, storage: str, image: str) -> None:
-    """Give the target volumes for the source's drives: full copies on a storage, or linked ones where ``storage`` is empty.
+def clone(
+    cluster: Cluster, source: Guest, target: Guest, image: str, *, storage: str = "", linked: bool = False
+) -> None:
+    """Give the target volumes for the source's drives: full copies, on one storage or each on its own, or linked ones.
 
     ``image`` is the content of the source's boot disk.
     """
     for key, value in source.config.items():
-        if not DRIVES.fullmatch(key):
-            continue
         volid, *options = str(value).split(",")
-        if ":" not in volid:
+        if not DRIVES.fullmatch(key) or ":" not in volid:
             continue
         old = find(cluster, source.node, volid)
+        place = storage or old.storage
         if volid.endswith("-cloudinit"):
-            new = _add(
-                cluster, target.node, f"{storage or old.storage}:vm-{target.vmid}-cloudinit", old.size, target.vmid
-            )
+            new = _add(cluster, target.node, f"{place}:vm-{target.vmid}-cloudinit", old.size, target.vmid)
         else:
-            name = _free_name(cluster, target.node, storage or old.storage, target.vmid)
-            if not storage:  # local-lvm:base-9000-disk-0 and local-lvm:vm-101-disk-0 share blocks
-                new = _add(cluster, target.node, name, old.size, target.vmid, image=image, parent=old.volid)
-            else:
-                new = _add(cluster, target.node, name, old.size, target.vmid, image=image)
+            name = _free_name(cluster, target.node, place, target.vmid)
+            content = image if key == boot_disk(source.config) else ""
+            parent = old.volid if linked else ""
+            new = _add(cluster, target.node, name, old.size, target.vmid, image=content, parent=parent)
         target.config[key] = ",".join([new.volid, *options])
 
 
@@ -83,7 +84,8 @@ def make_base(cluster: Cluster, guest: Guest, image: str) -> None:
         volume = find(cluster, guest.node, volid)
         remove_volume(cluster, guest.node, volid)
         volume.volid = volid.replace(":vm-", ":base-")
-        volume.image = image if volume.image or image else ""
+        if key == boot_disk({**guest.config, key: value}):
+            volume.image = image
         cluster.volumes[layout.storage(volume.storage).volume_key(guest.node, volume.volid)] = volume
         guest.config[key] = ",".join([volume.volid, *options])
 
@@ -128,14 +130,15 @@ def remove_volume(cluster: Cluster, node: str, volid: str) -> None:
     cluster.volumes.pop(layout.storage(volid.partition(":")[0]).volume_key(node, volid), None)
 
 
+def storages(config: Config) -> list[str]:
+    """Return the storages that a configuration's drives are on, sorted."""
+    drives = [str(value).partition(",")[0] for key, value in config.items() if DRIVES.fullmatch(key)]
+    return sorted({drive.partition(":")[0] for drive in drives if ":" in drive})
+
+
 def is_local(guest: Guest) -> bool:
     """Tell whether a guest has a disk on a storage of its node alone."""
-    drives = [
-        str(value)
-        for key, value in guest.config.items()
-        if DRIVES.fullmatch(key) and ":" in str(value).partition(",")[0]
-    ]
-    return any(not layout.storage(drive.partition(":")[0]).shared for drive in drives)
+    return any(not layout.storage(name).shared for name in storages(guest.config))
 
 
 def add_import(cluster: Cluster, node: str, storage: str, content: str, filename: str) -> Volume:

@@ -1,14 +1,15 @@
 """The named formats of the API: what the schema calls ``"format": "pve-node"`` and the like without saying more.
 
-A format is a function that takes the text and raises :class:`ValueError` with the API's words, or a property format (a dictionary).
-Formats not named here are taken as they are. Written from the Proxmox VE documentation (qm(1), pvesm(1), pve-docs) and what
-nodes answer.
+A format is a function that takes the text and raises :class:`ValueError` with the API's words, or a property format (a
+dictionary). Formats not named here are taken as they are. Written from the Proxmox VE documentation (qm(1), pvesm(1),
+pve-docs) and what nodes answer.
 """
 
 import base64
 import ipaddress
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 from urllib.parse import unquote
 
@@ -80,21 +81,21 @@ def _urlencoded(text: str) -> None:
 def check_ssh_keys(text: str) -> None:
     """Check the value of ``sshkeys`` behind its encoding: one OpenSSH public key a line."""
     for line in unquote(text).splitlines():
-        if not line.strip() or line.startswith("#"):
-            continue
-        fields = line.split()
-        position = next(
-            (i for i, item in enumerate(fields) if re.match(r"(ssh|ecdsa|sk-)[a-z0-9@.-]*-", item + "-")), None
-        )
-        try:
-            if position is None:
-                raise ValueError
-            blob = base64.b64decode(fields[position + 1], validate=True)
-            kind = blob[4 : 4 + int.from_bytes(blob[:4], "big")].decode()
-            if kind != fields[position]:
-                raise ValueError
-        except (ValueError, IndexError) as error:
-            raise ValueError("SSH public key validation error") from error
+        if line.strip() and not line.startswith("#") and not _is_ssh_key(line):
+            raise ValueError("SSH public key validation error")
+
+
+def _is_ssh_key(line: str) -> bool:
+    """Tell whether a line holds a key: its type, and a blob that begins with the same type (RFC 4253, section 6.6)."""
+    fields = line.split()
+    for kind, blob in pairwise(fields):
+        if re.match(r"(ssh|ecdsa|sk-ssh|sk-ecdsa)-", kind):
+            try:
+                decoded = base64.b64decode(blob, validate=True)
+            except ValueError:
+                return False
+            return decoded[4 : 4 + int.from_bytes(decoded[:4])] == kind.encode()
+    return False
 
 
 _DNS_NAME = _matching(

@@ -1,6 +1,6 @@
 """Make the fact file of the API from the API viewer's data: ``python -m lab.proxmox.generate_facts SOURCE TARGET``.
 
-SOURCE is the schema of a Proxmox VE release as JSON, ``{path: {METHOD: {parameters, returns, permissions, …}}}``. What the stand-in
+SOURCE is the schema of a Proxmox VE release as JSON, ``{path: {METHOD: {parameters, returns, …}}}``. What the stand-in
 asks is kept; the rest, prose above all, is left out. The same source gives the same file, byte for byte.
 """
 

@@ -18,8 +18,17 @@ from lab.proxmox.formats import NAMED, check_ssh_keys
 
 FACTS = Path(__file__).parent / "facts" / "pve-api-9.1.json.gz"
 
+_FORMAT_ERROR = "invalid format - format error"
+
 Value = str | int | float | list[str]
 """A checked parameter: booleans are 0 and 1."""
+
+
+INDEXES = {
+    "hostpci": 16, "ide": 4, "ipconfig": 32, "net": 32, "numa": 8, "parallel": 3, "sata": 6, "scsi": 31, "serial": 4,
+    "unused": 256, "usb": 14, "virtio": 16, "virtiofs": 10,
+}  # fmt: skip
+"""How many of an indexed parameter there are (qm(1)); the schema writes ``net[n]`` alone."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +101,10 @@ def load() -> Schema:
 
 
 def check(method: Method, given: Mapping[str, Any]) -> dict[str, Value]:
-    """Return the parameters in their types. Raises :class:`ParameterError` (400) that names every parameter that does not fit."""
+    """Return the parameters in their types.
+
+    Raises :class:`ParameterError` (400), which names every parameter that does not fit.
+    """
     errors: dict[str, str] = {}
     checked: dict[str, Value] = {}
     for name, value in given.items():
@@ -121,8 +133,10 @@ def _rule(parameters: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
     if name in parameters and not name.endswith("[n]"):
         rule: Mapping[str, Any] = parameters[name]
         return rule
-    indexed = re.fullmatch(r"([a-z]+(?:_[a-z]+)?)(0|[1-9]\d*)", name)
-    return parameters.get(f"{indexed[1]}[n]") if indexed else None
+    indexed = re.fullmatch(r"([a-z]+)(0|[1-9]\d{0,3})", name, re.ASCII)
+    if indexed is None or int(indexed[2]) >= INDEXES.get(indexed[1], 10_000):
+        return None
+    return parameters.get(f"{indexed[1]}[n]")
 
 
 def _check_value(rule: Mapping[str, Any], value: Any) -> Value:  # noqa: ANN401 (a form's or JSON's value)
@@ -206,23 +220,7 @@ def parse_properties(wanted: Mapping[str, Any], text: str) -> dict[str, Value]:
 
     Raises :class:`ValueError` with the API's words.
     """
-    default = next((key for key, rule in wanted.items() if rule.get("default_key")), None)
-    raw: dict[str, str] = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        key, equals, value = part.partition("=")
-        if not equals:
-            if default is None or default in raw:
-                raise ValueError(
-                    f"invalid format - format error\n{part}: value without key, but schema does not define a default key"
-                )
-            key, value = default, part
-        if key in wanted and "alias" in wanted[key]:
-            if "keyAlias" in wanted[key]:
-                raw[wanted[key]["keyAlias"]] = key
-            key = wanted[key]["alias"]
-        if key in raw:
-            raise ValueError(f"invalid format - duplicate key in comma-separated list property: {key}")
-        raw[key] = value
+    raw = _split_properties(wanted, text)
     errors: dict[str, str] = {}
     parts: dict[str, Value] = {}
     for key, value in raw.items():
@@ -239,7 +237,26 @@ def parse_properties(wanted: Mapping[str, Any], text: str) -> dict[str, Value]:
         if "alias" not in rule and not rule.get("optional") and key not in raw:
             errors[key] = "property is missing and it is not optional"
     if errors:
-        raise ValueError(
-            "invalid format - format error\n" + "".join(f"{key}: {fault}\n" for key, fault in errors.items())
-        )
+        raise ValueError(f"{_FORMAT_ERROR}\n" + "".join(f"{key}: {fault}\n" for key, fault in errors.items()))
     return parts
+
+
+def _split_properties(wanted: Mapping[str, Any], text: str) -> dict[str, str]:
+    default = next((key for key, rule in wanted.items() if rule.get("default_key")), None)
+    raw: dict[str, str] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        key, equals, value = part.partition("=")
+        if not equals:
+            if default is None or default in raw:
+                raise ValueError(
+                    f"{_FORMAT_ERROR}\n{part}: value without key, but schema does not define a default key"
+                )
+            key, value = default, part
+        if alias := wanted.get(key, {}).get("alias"):
+            if named := wanted[key].get("keyAlias"):  # virtio=MAC says model and address in one
+                raw[named] = key
+            key = alias
+        if key in raw:
+            raise ValueError(f"invalid format - duplicate key in comma-separated list property: {key}")
+        raw[key] = value
+    return raw

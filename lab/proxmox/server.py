@@ -1,4 +1,4 @@
-"""The API over HTTPS: takes a request, checks it against the schema, finds who answers, and answers in Proxmox's shape."""
+"""The API over HTTPS: takes a request, checks it against the schema, and answers in Proxmox's shape."""
 
 import json
 import logging

@@ -20,7 +20,7 @@ Work = Callable[[Task], Awaitable[None]]
 log = logging.getLogger(__name__)
 
 
-def upid(node: str, pid: int, pstart: int, starttime: int, kind: str, identifier: str, user: str) -> str:
+def upid(node: str, kind: str, identifier: str, user: str, *, pid: int, pstart: int, starttime: int) -> str:
     """Return the task's name: ``UPID:node:pid:pstart:starttime:type:id:user:``, the numbers in hexadecimal."""
     return f"UPID:{node}:{pid:08X}:{pstart:08X}:{starttime:08X}:{kind}:{identifier}:{user}:"
 
@@ -41,7 +41,7 @@ class Tasks:
         """Start a task and return its UPID at once."""
         self._count += 1
         now, pid, pstart = int(time.time()), os.getpid() + self._count, int(time.monotonic() * 100)
-        name = upid(node, pid, pstart, now, kind, str(identifier), user)
+        name = upid(node, kind, str(identifier), user, pid=pid, pstart=pstart, starttime=now)
         task = Task(name, node, kind, str(identifier), user, pid, pstart, now)
         self._store.cluster.tasks.append(task)
         self._store.save()

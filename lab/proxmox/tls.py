@@ -16,7 +16,7 @@ DAYS = 3650
 
 
 def prepare(folder: Path) -> None:
-    """Make ``ca.pem``, ``server.pem`` and ``server.key`` where they are not there yet. The authority's key is not kept."""
+    """Make ``ca.pem``, ``server.pem`` and ``server.key`` where they are not there. The authority's key is not kept."""
     if (folder / "server.pem").is_file() and (folder / "ca.pem").is_file():
         return
     authority_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
@@ -62,6 +62,6 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicK
 
 def _usage(*, signs: bool) -> x509.KeyUsage:
     return x509.KeyUsage(
-        digital_signature=not signs, key_cert_sign=signs, crl_sign=signs, content_commitment=False, key_encipherment=False,
-        data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
+        digital_signature=not signs, key_cert_sign=signs, crl_sign=signs, content_commitment=False,
+        key_encipherment=False, data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
     )  # fmt: skip

@@ -4,7 +4,7 @@ import contextlib
 import time
 from typing import Any
 
-from lab.proxmox import config, disks, layout
+from lab.proxmox import config, disks
 from lab.proxmox.api.call import Call, method
 from lab.proxmox.api.power import boot
 from lab.proxmox.api.status import summary
@@ -38,8 +38,7 @@ async def create(call: Call) -> str:
     async def work(task: Task) -> None:
         try:
             async with contextlib.AsyncExitStack() as stack:
-                for storage in sorted({value.partition(":")[0] for key, value in wanted.items() if isinstance(value, str)
-                                       and config.DRIVES.fullmatch(key) and value.partition(":")[0] in layout.STORAGES}):  # fmt: skip
+                for storage in disks.storages(wanted):
                     await stack.enter_async_context(call.tasks.locked(storage))
                 disks.allocate(call.cluster, node, vmid, guest.config)
         except TaskError as error:

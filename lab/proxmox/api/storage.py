@@ -91,7 +91,10 @@ async def delete_volume(call: Call) -> str:
 
 @method("POST", "/nodes/{node}/storage/{storage}/download-url")
 async def download_url(call: Call) -> str:
-    """Take a cloud image into a storage. The lab has one, Debian 13, and does not fetch it: the base image is its content."""
+    """Take a cloud image into a storage.
+
+    The lab has one, Debian 13, and does not fetch it: its content is the base image.
+    """
     storage, kind, filename, url = (
         layout.storage(call.text("storage")), call.text("content"), call.text("filename"), call.text("url"),
     )  # fmt: skip
@@ -126,7 +129,8 @@ def _find(call: Call) -> Volume:
 
 def _listed(volume: Volume) -> dict[str, Any]:
     entry: dict[str, Any] = {
-        "volid": volume.volid, "content": volume.content, "format": volume.format, "size": volume.size, "ctime": int(volume.created),
+        "volid": volume.volid, "content": volume.content, "format": volume.format, "size": volume.size,
+        "ctime": int(volume.created),
     }  # fmt: skip
     return entry | ({"vmid": volume.vmid} if volume.vmid else {}) | ({"parent": volume.parent} if volume.parent else {})
 
@@ -138,6 +142,7 @@ def _room(call: Call, storage: layout.Storage) -> dict[str, Any]:
         if volume.storage == storage.name and volume.node in ("", call.node)
     )
     return {
-        "type": storage.type, "content": ",".join(sorted(storage.content)), "shared": int(storage.shared), "active": 1, "enabled": 1,
+        "type": storage.type, "content": ",".join(sorted(storage.content)), "shared": int(storage.shared),
+        "active": 1, "enabled": 1,
         "total": storage.size, "used": used, "avail": max(0, storage.size - used), "used_fraction": used / storage.size,
     }  # fmt: skip
