@@ -1,0 +1,25 @@
+"""Log lines for the journal: a priority (sd-daemon(3)) and one line of text, whatever came from outside."""
+
+import logging
+import sys
+from typing import override
+
+_PRIORITIES = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
+
+
+class _Formatter(logging.Formatter):
+    @override
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record).replace("\r", "\\r").replace("\n", "\\n")
+        return f"<{_PRIORITIES.get(record.levelname, 6)}>{text}"
+
+
+def set_up() -> None:
+    """Send the service's own lines to standard error, and of the libraries' only what went wrong."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("centralino").setLevel(logging.INFO)
+    # Both would log addresses, tokens in them included, or every stranger's broken handshake.
+    for name in ("httpx", "httpcore", "picows", "asyncio"):
+        logging.getLogger(name).setLevel(logging.ERROR)

@@ -1,0 +1,174 @@
+"""Which tenant an event belongs to: one table, and what it cannot decide is nobody's.
+
+An event reaches a tenant only when three things hold:
+
+1. its name is in :data:`OWNERS`; what Asterisk may send besides is nobody's;
+2. every owner header that it carries with a value names that tenant, and at least one does. A channel names its tenant
+   by its endpoint (``PJSIP/t175-…``); a Local channel names a context that a caller may choose, so it names nobody, and
+   an event with one of them is nobody's;
+3. no other header names another tenant's object. Only the texts of :data:`FREE_TEXT` are exempt: a caller chooses them,
+   and must not be able to hide his call from its owner by calling himself ``t9-x``.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from centralino.contract.names import internal_context, tenant_of, tenant_of_channel
+from centralino.cti.ami.message import Kind, Message
+from centralino.cti.state import Hint, state_of
+
+Reader = Callable[[str], int | None]
+
+
+def _mailbox(value: str) -> int | None:
+    """``101@t175-voicemail``: the context behind the at sign."""
+    return tenant_of(value.partition("@")[2])
+
+
+CHANNEL: Final = {"Channel": tenant_of_channel}
+_CALLER_AND_CALLED: Final = {"Channel": tenant_of_channel, "DestChannel": tenant_of_channel}
+_QUEUE: Final = {"Queue": tenant_of}
+_QUEUE_CALLER: Final = {**_QUEUE, **CHANNEL}
+_QUEUE_MEMBER: Final = {**_QUEUE, "Interface": tenant_of_channel}
+_QUEUE_CALL: Final = {**_QUEUE_MEMBER, **_CALLER_AND_CALLED}
+_CONFERENCE: Final = {"Conference": tenant_of}
+_CONFERENCE_CALLER: Final = {**_CONFERENCE, **CHANNEL}
+_PARKED: Final = {"Parkinglot": tenant_of, "ParkeeChannel": tenant_of_channel}
+_ATTENDED: Final = {
+    f"{party}Channel": tenant_of_channel
+    for party in ("OrigTransferer", "SecondTransferer", "Transferee", "TransferTarget", "LocalOne", "LocalTwo")
+}
+
+OWNERS: Final[Mapping[str, Mapping[str, Reader]]] = {
+    # extensions and devices
+    "ExtensionStatus": {"Context": tenant_of},
+    "PresenceStatus": {"Context": tenant_of},
+    "DeviceStateChange": {"Device": tenant_of_channel},
+    "PeerStatus": {"Peer": tenant_of_channel},
+    "ContactStatus": {"AOR": tenant_of, "EndpointName": tenant_of},
+    "MessageWaiting": {"Mailbox": _mailbox},
+    # calls
+    "Newchannel": CHANNEL,
+    "Newstate": CHANNEL,
+    "NewConnectedLine": CHANNEL,
+    "NewCallerid": CHANNEL,
+    "NewAccountCode": CHANNEL,
+    "Newexten": CHANNEL,
+    "Rename": {**CHANNEL, "Newname": tenant_of_channel},
+    "VarSet": CHANNEL,
+    "HangupRequest": CHANNEL,
+    "SoftHangupRequest": CHANNEL,
+    "Hangup": CHANNEL,
+    "Hold": CHANNEL,
+    "Unhold": CHANNEL,
+    "MusicOnHoldStart": CHANNEL,
+    "MusicOnHoldStop": CHANNEL,
+    "DTMFBegin": CHANNEL,
+    "DTMFEnd": CHANNEL,
+    "DialBegin": _CALLER_AND_CALLED,
+    "DialState": _CALLER_AND_CALLED,
+    "DialEnd": _CALLER_AND_CALLED,
+    "BridgeEnter": CHANNEL,
+    "BridgeLeave": CHANNEL,
+    "Pickup": {**CHANNEL, "TargetChannel": tenant_of_channel},
+    "ChanSpyStart": {"SpyerChannel": tenant_of_channel, "SpyeeChannel": tenant_of_channel},
+    "ChanSpyStop": {"SpyerChannel": tenant_of_channel, "SpyeeChannel": tenant_of_channel},
+    "BlindTransfer": {"TransfererChannel": tenant_of_channel, "TransfereeChannel": tenant_of_channel},
+    "AttendedTransfer": _ATTENDED,
+    # queues
+    "QueueCallerJoin": _QUEUE_CALLER,
+    "QueueCallerLeave": _QUEUE_CALLER,
+    "QueueCallerAbandon": _QUEUE_CALLER,
+    "QueueMemberAdded": _QUEUE_MEMBER,
+    "QueueMemberRemoved": _QUEUE_MEMBER,
+    "QueueMemberPause": _QUEUE_MEMBER,
+    "QueueMemberPenalty": _QUEUE_MEMBER,
+    "QueueMemberRinginuse": _QUEUE_MEMBER,
+    "QueueMemberStatus": _QUEUE_MEMBER,
+    "AgentCalled": _QUEUE_CALL,
+    "AgentConnect": _QUEUE_CALL,
+    "AgentComplete": _QUEUE_CALL,
+    "AgentDump": _QUEUE_CALL,
+    "AgentRingNoAnswer": _QUEUE_CALL,
+    # parking and conferences
+    "ParkedCall": {**_PARKED, "ParkerChannel": tenant_of_channel},
+    "ParkedCallTimeOut": _PARKED,
+    "ParkedCallGiveUp": _PARKED,
+    "UnParkedCall": {**_PARKED, "RetrieverChannel": tenant_of_channel},
+    "ConfbridgeStart": _CONFERENCE,
+    "ConfbridgeEnd": _CONFERENCE,
+    "ConfbridgeJoin": _CONFERENCE_CALLER,
+    "ConfbridgeLeave": _CONFERENCE_CALLER,
+    "ConfbridgeMute": _CONFERENCE_CALLER,
+    "ConfbridgeUnmute": _CONFERENCE_CALLER,
+    "ConfbridgeTalking": _CONFERENCE_CALLER,
+}
+"""Event → the headers that say whose it is, each with the function that reads a tenant from it."""
+
+_PARTIES = (
+    "",
+    "Dest",
+    "Spyer",
+    "Spyee",
+    "Target",
+    "Transferer",
+    "Transferee",
+    "TransferTarget",
+    "Parkee",
+    "Parker",
+    "Retriever",
+)
+FREE_TEXT: Final = frozenset(
+    f"{party}{text}"
+    for party in (*_PARTIES, "OrigTransferer", "SecondTransferer", "LocalOne", "LocalTwo")
+    for text in ("CallerIDName", "CallerIDNum", "ConnectedLineName", "ConnectedLineNum")
+) | {"Exten", "DestExten", "MemberName", "Cause-txt", "UserAgent"}
+"""What callers and users write themselves; it tells nobody's tenant."""
+
+_NAMED = re.compile(r"(?<![A-Za-z0-9])t([1-9][0-9]{0,7})(?![0-9A-Za-z])")
+"""``t175-…`` anywhere in a value, and an account code ``t175``."""
+
+
+def tenant_of_event(message: Message) -> int | None:
+    """Return the one tenant that may see an event, or None."""
+    owners = OWNERS.get(message.name) if message.kind is Kind.EVENT else None
+    if owners is None or message.repeated is not None:
+        # A repeated header could name two owners; Asterisk repeats variables only, and those go to nobody.
+        return None
+    headers = message.headers
+    tenant: int | None = None
+    for header, read in owners.items():
+        value = headers.get(header)
+        if not value:
+            continue
+        owner = read(value)
+        if owner is None or (tenant is not None and owner != tenant):
+            return None
+        tenant = owner
+    if tenant is None or _names_another(headers, tenant):
+        return None
+    return tenant
+
+
+def _names_another(headers: Mapping[str, str], tenant: int) -> bool:
+    own = str(tenant)
+    return any(
+        found != own
+        for header, value in headers.items()
+        if "t" in value and header not in FREE_TEXT
+        for found in _NAMED.findall(value)
+    )
+
+
+_NUMBER = re.compile(r"[0-9]{2,8}")
+
+
+def hint_of(message: Message) -> Hint | None:
+    """Return what an ``ExtensionStatus`` tells, or None where it is no hint of a tenant's extension."""
+    headers = message.headers
+    context, number = headers.get("Context", ""), headers.get("Exten", "")
+    tenant = tenant_of(context)
+    if tenant is None or context != internal_context(tenant) or not _NUMBER.fullmatch(number):
+        return None
+    return Hint(tenant, number, state_of(headers.get("Status", "")))

@@ -1,0 +1,205 @@
+"""Lets in who bears a genuine token: verification, and the panel's public keys, kept over restarts of either side."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import ssl
+from base64 import urlsafe_b64decode
+from pathlib import Path
+from typing import Final
+
+import httpx
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from pydantic import ValidationError
+
+from centralino.contract.tokens import ALGORITHM, AUDIENCE, ISSUER, Claims, KeySet
+from centralino.cti.config import Panel
+
+log = logging.getLogger(__name__)
+
+LEEWAY: Final = 5
+"""Seconds by which the panel's clock and ours may differ."""
+UNKNOWN_KEY_INTERVAL: Final = 5.0
+"""Seconds between fetches that unknown keys cause: forged tokens must not become requests to the panel."""
+
+
+class TokenError(Exception):
+    """A token that lets nobody in. ``code`` is for programs; the text never repeats the token."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class Keys:
+    """The public keys that are valid now."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._keys: dict[str, Ed25519PublicKey] = {}
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __contains__(self, kid: str) -> bool:
+        return kid in self._keys
+
+    def get(self, kid: str) -> Ed25519PublicKey | None:
+        """Return a key by its ``kid``."""
+        return self._keys.get(kid)
+
+    def load(self) -> None:
+        """Take the keys that were last known; a missing or damaged file leaves none."""
+        with contextlib.suppress(FileNotFoundError):
+            try:
+                self._take(self._path.read_bytes())
+            except (OSError, ValueError) as error:
+                log.warning("%s: not taken (%s); keys come from the panel", self._path, type(error).__name__)
+
+    def update(self, document: bytes) -> None:
+        """Take a new key set and keep it on disk.
+
+        Raises:
+            ValueError: the document is no key set.
+
+        """
+        if not self._take(document):
+            return
+        try:
+            temporary = self._path.with_suffix(".new")
+            temporary.write_bytes(document)
+            temporary.replace(self._path)
+        except OSError as error:
+            log.warning("%s: cannot be written (%s); the keys will not outlive a restart", self._path, error.strerror)
+
+    def _take(self, document: bytes) -> bool:
+        key_set = KeySet.model_validate_json(document)
+        keys = {k.kid: Ed25519PublicKey.from_public_bytes(urlsafe_b64decode(k.x + "=")) for k in key_set.keys}
+        changed = keys != self._keys
+        self._keys = keys
+        return changed
+
+
+def key_id(token: str) -> str:
+    """Return the ``kid`` of a token's header.
+
+    Raises:
+        TokenError: it is no token of ours.
+
+    """
+    try:
+        header = jwt.get_unverified_header(token)
+    except jwt.PyJWTError:
+        raise TokenError("token_invalid", "this is no token: take a new one from the panel") from None
+    kid = header.get("kid")
+    if header.get("alg") != ALGORITHM or not isinstance(kid, str):
+        raise TokenError("token_invalid", "the token is not signed the way the panel signs: take a new one")
+    return kid
+
+
+def verify(token: str, key: Ed25519PublicKey) -> Claims:
+    """Return what a token says.
+
+    Raises:
+        TokenError: ``token_expired`` where it is genuine but too old, else ``token_invalid``.
+
+    """
+    try:
+        payload = jwt.decode(
+            token,
+            key,
+            algorithms=[ALGORITHM],
+            audience=AUDIENCE,
+            issuer=ISSUER,
+            leeway=LEEWAY,
+            options={"require": ["exp", "iat", "iss", "aud", "sub", "jti"]},
+        )
+        return Claims.model_validate(payload)
+    except jwt.ExpiredSignatureError:
+        raise TokenError("token_expired", "the token has expired: take a new one from the panel") from None
+    except (jwt.PyJWTError, ValidationError):
+        raise TokenError("token_invalid", "the token is not genuine: take a new one from the panel") from None
+
+
+class Gatekeeper:
+    """Verifies tokens and keeps the keys fresh: :meth:`run` fetches them until it is cancelled."""
+
+    def __init__(self, panel: Panel, ca: Path, keys: Keys) -> None:
+        self.keys = keys
+        self._panel = panel
+        tls = ssl.create_default_context(cafile=ca)
+        tls.minimum_version = ssl.TLSVersion.TLSv1_2
+        tls.load_cert_chain(panel.certificate, panel.key)
+        self._client = httpx.AsyncClient(verify=tls, timeout=5.0, trust_env=False)
+        self._fetching: asyncio.Task[bool] | None = None
+        self._last_for_unknown = -UNKNOWN_KEY_INTERVAL
+        self._complaint = ""
+
+    async def claims(self, token: str) -> Claims:
+        """Verify a token, asking the panel once more where its key is unknown.
+
+        Raises:
+            TokenError: with a code and a sentence for the client.
+
+        """
+        kid = key_id(token)
+        key = self.keys.get(kid)
+        if key is None:
+            await self._fetch_for_unknown()
+            key = self.keys.get(kid)
+        if key is None:
+            raise TokenError("token_invalid", "the token's key is not one of the panel's: take a new token")
+        return verify(token, key)
+
+    async def run(self) -> None:
+        """Fetch the keys now and then every ``refresh`` seconds; sooner while the panel does not answer."""
+        while True:
+            fetched = await self._fetch()
+            await asyncio.sleep(self._panel.refresh if fetched else min(5, self._panel.refresh))
+
+    async def close(self) -> None:
+        """Give the connection to the panel back."""
+        await self._client.aclose()
+
+    async def _fetch_for_unknown(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._fetching is None and now - self._last_for_unknown < UNKNOWN_KEY_INTERVAL:
+            return
+        self._last_for_unknown = now
+        await self._fetch()
+
+    async def _fetch(self) -> bool:
+        """Fetch once, however many ask at the same time."""
+        if self._fetching is None:
+            self._fetching = asyncio.create_task(self._fetch_now())
+        try:
+            return await asyncio.shield(self._fetching)
+        finally:
+            if self._fetching is not None and self._fetching.done():
+                self._fetching = None
+
+    async def _fetch_now(self) -> bool:
+        url = f"{self._panel.url}/agent/v1/keys"
+        try:
+            response = await self._client.get(url)
+            response.raise_for_status()
+            self.keys.update(response.content)
+        except (httpx.HTTPError, ValueError, OSError) as error:
+            reason = "no key set" if isinstance(error, ValueError) else str(error).partition("\n")[0]
+            reason = reason or type(error).__name__
+            complaint = f"{url}: no keys ({reason}); going on with the {len(self.keys)} last known"
+            if complaint != self._complaint:
+                log.warning("%s", complaint)
+            self._complaint = complaint
+            return False
+        if self._complaint:
+            log.info("%s: keys fetched again", url)
+        self._complaint = ""
+        return True
+
+
+def state_path() -> Path:
+    """Return where the last known keys are kept: systemd's state directory, or the current one."""
+    return Path(os.environ.get("STATE_DIRECTORY", ".")) / "keys.json"

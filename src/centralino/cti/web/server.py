@@ -1,0 +1,155 @@
+"""The WebSocket server: who may begin to speak, and on which path."""
+
+import asyncio
+import contextlib
+import logging
+import ssl
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import orjson
+from picows import WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener, ws_create_server
+
+from centralino.contract.tokens import Claims
+from centralino.cti.config import Clients, Listen
+from centralino.cti.web.client import Client
+from centralino.cti.web.feeds import Feeds, Format
+from centralino.cti.web.limits import Counts
+
+log = logging.getLogger(__name__)
+
+PATHS: dict[str, Format] = {"/live": "live", "/": "amiws"}
+GOING_AWAY = 1001
+PING_INTERVAL = 20.0
+"""Seconds of silence after which a client is asked whether it is still there, and for its answer."""
+
+
+def tls_context(listen: Listen) -> ssl.SSLContext:
+    """Return what browsers see: TLS 1.2 or newer with the guest's certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(listen.certificate, listen.key)
+    return context
+
+
+class WebServer:
+    """Listens for browsers and holds their limits; implements what a client needs of its house."""
+
+    def __init__(
+        self,
+        settings: Clients,
+        feeds: Feeds,
+        claims: Callable[[str], Awaitable[Claims]],
+        health: Callable[[], dict[str, object]],
+    ) -> None:
+        self.settings = settings
+        self.feeds = feeds
+        self.claims = claims
+        self.users = Counts()
+        self.addresses = Counts()
+        self._health = health
+        self._clients: set[Client] = set()
+        self._servers: list[asyncio.Server] = []
+        self._draining = False
+        self._empty = asyncio.Event()
+
+    @property
+    def per_user(self) -> int:
+        """Connections that one user may have."""
+        return self.settings.per_user
+
+    @property
+    def per_address(self) -> int:
+        """Connections that may come from one address."""
+        return self.settings.per_address
+
+    @property
+    def message_bytes(self) -> int:
+        """How long a client's message may be."""
+        return self.settings.message_bytes
+
+    @property
+    def queue_bytes(self) -> int:
+        """What may wait for a slow reader."""
+        return self.settings.queue_bytes
+
+    @property
+    def clients(self) -> int:
+        """How many are connected."""
+        return len(self._clients)
+
+    async def listen(self, addresses: Iterable[str], port: int, tls: ssl.SSLContext | None) -> None:
+        """Listen there, and no longer where it was before; who is connected stays."""
+        self.stop_listening()
+        server = await ws_create_server(
+            self._answer,
+            [str(address) for address in addresses],
+            port,
+            ssl=tls,
+            reuse_address=True,
+            backlog=1024,
+            websocket_handshake_timeout=5,
+            enable_auto_ping=True,
+            auto_ping_idle_timeout=PING_INTERVAL,
+            auto_ping_reply_timeout=PING_INTERVAL,
+            max_frame_size=self.settings.message_bytes,
+            read_buffer_init_size=1024,
+        )
+        self._servers = [server]
+
+    def stop_listening(self) -> None:
+        """Take no more connections."""
+        for server in self._servers:
+            server.close()
+        self._servers = []
+
+    async def drain(self, seconds: float) -> None:
+        """Send all clients away, and wait for their good-byes."""
+        self._draining = True
+        self.stop_listening()
+        for client in tuple(self._clients):
+            client.close(GOING_AWAY, "restarting")
+        if self._clients:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._empty.wait(), seconds)
+
+    def arrived(self, client: Client) -> None:
+        """Count a client in."""
+        self._clients.add(client)
+
+    def left(self, client: Client) -> None:
+        """Count a client out."""
+        self._clients.discard(client)
+        if self._draining and not self._clients:
+            self._empty.set()
+
+    def _answer(self, request: WSUpgradeRequest) -> Client | WSUpgradeResponseWithListener:
+        """Answer a request before its upgrade; never raises, for picows would show the error to the client."""
+        try:
+            target = urlsplit(request.path.decode("ascii"))
+            query = parse_qs(target.query, max_num_fields=16)
+        except ValueError:
+            return _status(400, b"bad request")
+        if target.path == "/health":
+            return _health(self._health())
+        form = PATHS.get(target.path)
+        if form is None:
+            return _status(404, b"not found")
+        origins = request.headers.getall("Origin", [])
+        if any(origin not in self.settings.origins for origin in origins):
+            log.warning("client refused: reason=origin origin=%r", origins[0][:100])
+            return _status(403, b"this origin may not connect")
+        if self._draining or len(self._clients) >= self.settings.total:
+            return _status(503, b"too many clients")
+        token = query.get("token", [None])[0]
+        return Client(self, form, token)
+
+
+def _status(status: int, text: bytes) -> WSUpgradeResponseWithListener:
+    return WSUpgradeResponseWithListener(WSUpgradeResponse.create_error_response(status, text + b"\n"), None)
+
+
+def _health(report: dict[str, object]) -> WSUpgradeResponseWithListener:
+    headers: Any = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+    return WSUpgradeResponseWithListener(WSUpgradeResponse.create_ok_response(orjson.dumps(report), headers), None)
