@@ -115,6 +115,9 @@ CONTENT_SECURITY_POLICY = {
 }
 
 STATIC_URL = "/static/"
+# nginx reads what is collected, whatever the umask of who collects.
+FILE_UPLOAD_PERMISSIONS = 0o644
+FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o755
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},  # nothing is uploaded yet
     "staticfiles": {"BACKEND": "centralino.panel.staticfiles.HashedStaticFiles"},

@@ -1,6 +1,7 @@
 """What the panel is told about its site: ``/etc/centralino/panel.toml``, written by the role ``panel``."""
 
 import os
+import sys
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -48,14 +49,6 @@ class Database(_Section):
         return self
 
 
-class Server(_Section):
-    """How many requests are served at once. A PBX holds one thread all the time (its long poll)."""
-
-    socket: AbsolutePath = Path("/run/centralino-panel/panel.sock")
-    workers: Annotated[int, Field(ge=1, le=64)] = 2
-    threads: Annotated[int, Field(ge=2, le=256)] = 24
-
-
 class PanelConfig(_Section):
     """The whole file."""
 
@@ -71,7 +64,6 @@ class PanelConfig(_Section):
     """The guests that may use the agent API, by the name in their certificate."""
     static_root: AbsolutePath = Path("/var/lib/centralino/panel/static")
     database: Database = Database()
-    server: Server = Server()
 
     @property
     def pbxs(self) -> tuple[str, ...]:
@@ -104,3 +96,10 @@ def load(path: Path | None = None) -> PanelConfig:
             for finding in error.errors(include_input=False)
         )
         raise ConfigError("\n".join(findings)) from None
+
+
+if __name__ == "__main__":  # `python -m centralino.panel.config FILE`: the role asks before it puts a file in place
+    try:
+        load(Path(sys.argv[1]))
+    except ConfigError as error:
+        sys.exit(str(error))

@@ -69,7 +69,8 @@ def server(*arguments: str, socket: Path = APP_SOCKET) -> Iterator[Path]:
     """Run the panel under gunicorn as the guest does; the arguments outrank its configuration."""
     APP_SOCKET.parent.mkdir(exist_ok=True)
     log = FOLDER / "gunicorn.log"
-    command = [sys.executable, "-m", "gunicorn", "--config", "python:centralino.panel.server", *arguments]
+    command = [sys.executable, "-m", "gunicorn", "--config", "python:centralino.panel.server"]
+    command += ["--workers", "2", "--threads", "24", "--bind", f"unix:{APP_SOCKET}", *arguments]
     with log.open("w") as stream:
         process = subprocess.Popen(command, stdout=stream, stderr=stream)
         try:
@@ -102,8 +103,6 @@ pbx02 = "pbx"
 cti01 = "cti"
 [database]
 host = "{_DATABASE_FOLDER}"
-[server]
-socket = "{APP_SOCKET}"
 """,
     encoding="utf-8",
 )
