@@ -1,0 +1,139 @@
+"""/live: states, isolation, order, and a PBX that goes and comes back."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from tests.benchmarks.cti.fake_ami import FakeAmi, event
+from tests.contract.cti.conftest import Stage, message, silence, until
+
+Run = Callable[[Callable[[Stage], Coroutine[Any, Any, None]]], None]
+
+
+def states(document: dict[str, Any]) -> dict[str, str]:
+    return {number: extension["state"] for number, extension in document["extensions"].items()}
+
+
+def test_a_browser_gets_a_snapshot_and_then_each_change_in_order(run: Run) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.live(175) as browser:
+            snapshot = await message(browser)
+            assert snapshot["type"] == "snapshot"
+            assert states(snapshot) == {"101": "free", "102": "unregistered"}
+            last = snapshot
+            for status, state in ((8, "ringing"), (1, "busy"), (16, "held"), (4, "unregistered"), (0, "free")):
+                stage.pbx01.set(175, "101", status)
+                change = await message(browser)
+                assert change["type"] == "change"
+                assert change["seq"] == last["seq"] + 1
+                assert states(change) == {"101": state}
+                assert change["extensions"]["101"]["since"] >= snapshot["extensions"]["101"]["since"] > 1.7e12
+                last = change
+
+    run(scene)
+
+
+def test_tenants_see_nothing_of_each_other(run: Run) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.live(175) as anna, stage.live(176) as bert, stage.amiws(176) as old:
+            assert states(await message(anna)) == {"101": "free", "102": "unregistered"}
+            assert states(await message(bert)) == {"101": "busy"}
+            assert (await message(old))["data"]["Exten"] == "101"
+            stage.pbx01.set(175, "102", 8)
+            stage.pbx01.send(event("Newchannel", Channel="PJSIP/t175-abcdefgh1234-00000001", Exten="101"))
+            stage.pbx01.send(event("Newchannel", Channel="Local/101@t176-internal-0001;1", Exten="101"))
+            stage.pbx01.send(event("Shutdown", Shutdown="Cleanly"))
+            assert states(await message(anna)) == {"102": "ringing"}
+            await silence(bert)
+            await silence(old)
+
+    run(scene)
+
+
+def test_a_lost_pbx_greys_its_own_extensions_and_the_truth_returns(run: Run) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.live(175) as here, stage.live(177) as there:
+            await message(here)
+            await message(there)
+            await stage.pbx01.stop()
+            assert states(await message(here)) == {"101": "unregistered"}
+            stage.pbx02.set(177, "201", 8)
+            assert states(await message(there, within=0.5)) == {"201": "ringing"}
+            stage.pbx01.hints[175, "102"] = 1
+            await stage.pbx01.start()
+            assert states(await message(here, within=5)) == {"101": "free", "102": "busy"}
+
+    run(scene)
+
+
+def test_a_dialplan_reload_shows_new_hints_and_hides_removed_ones(run: Run) -> None:
+    def reload(pbx: FakeAmi) -> None:
+        """Send what Asterisk sends: the hints that there are, nothing for those that are gone."""
+        for (tenant, number), status in pbx.hints.items():
+            pbx.set(tenant, number, status)
+
+    async def scene(stage: Stage) -> None:
+        async with stage.live(175) as browser:
+            await message(browser)
+            stage.pbx01.hints[175, "103"] = 0
+            reload(stage.pbx01)
+            assert states(await message(browser)) == {"103": "free"}
+            del stage.pbx01.hints[175, "102"]
+            reload(stage.pbx01)
+            snapshot = await message(browser)
+            assert snapshot["type"] == "snapshot"
+            assert states(snapshot) == {"101": "free", "103": "free"}
+
+    run(scene)
+
+
+def test_garbage_from_asterisk_stops_nothing(run: Run) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.live(175) as browser:
+            await message(browser)
+            stage.pbx01.send(b"\x00\xff\r\r\n\n\r\n\r\nEvent\r\n\r\n: \r\n\r\nEvent: ExtensionStatus\r\nExten: \r\n\r\n")
+            stage.pbx01.send(b"x" * 3_000_000 + b"\r\n\r\n")
+            stage.pbx01.send(event("ExtensionStatus", Context="t175-internal", Exten="../../etc", Status="1"))
+            stage.pbx01.send(event("ExtensionStatus", Context="t175-other", Exten="101", Status="1"))
+            stage.pbx01.set(175, "101", 8)
+            assert states(await message(browser)) == {"101": "ringing"}
+            assert stage.pbx01.logged_in == 1
+
+    run(scene)
+
+
+def test_a_silent_pbx_is_given_up(run: Run, monkeypatch: Any) -> None:
+    monkeypatch.setattr("centralino.cti.ami.connection.PING_INTERVAL", 0.1)
+
+    async def scene(stage: Stage) -> None:
+        stage.pbx01.answers_pings = False
+        async with stage.live(175) as browser:
+            assert states(await message(browser))["101"] in {"free", "unregistered"}
+            await until(lambda: sum(action["Action"] == "Login" for action in stage.pbx01.sent) > 1)
+
+    run(scene)
+
+
+def test_the_amiws_format_on_the_old_path(run: Run) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.amiws(175) as browser:
+            for number in ("101", "102"):
+                first = await message(browser)
+                assert first["data"]["Event"] == "ExtensionStatus"
+                assert first["data"]["Exten"] == number
+            stage.pbx01.send(
+                event("Hangup", Channel="PJSIP/t175-abcdefgh1234-00000001", CallerIDName='t9-x "né"', Cause_txt="Unknown")
+            )
+            assert await message(browser) == {
+                "type": 3,
+                "server_id": 1,
+                "server_name": "pbx01",
+                "ssl": True,
+                "data": {
+                    "Event": "Hangup",
+                    "Channel": "PJSIP/t175-abcdefgh1234-00000001",
+                    "CallerIDName": 't9-x "né"',
+                    "Cause-txt": "Unknown",
+                },
+            }
+
+    run(scene)
