@@ -14,12 +14,11 @@ LogIn = Callable[..., CommandResult]
 def ssh(host: Host, controller: Host, address: str) -> LogIn:
     """Return a function that logs in from outside, with the scenario's key, and runs a command."""
     key = host.ansible.get_variables()["ansible_ssh_private_key_file"]
-    options = f"-F none -o IdentitiesOnly=yes -i {key} -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
+    options = "-F none -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null "
 
     def run(user: str, command: str, more: str = "") -> CommandResult:
-        return controller.run(
-            f"ssh {options} -o IdentitiesOnly=yes -i %s {more} %s %s", key, f"{user}@{address}", command
-        )
+        start = f"ssh {options} -o IdentitiesOnly=yes -i {key} {more}"
+        return controller.run(f"{start} %s %s", f"{user}@{address}", command)
 
     return run
 
