@@ -150,7 +150,9 @@ def _origin(name: str, value: object) -> str | None:
         from ansible._internal._datatag._tags import Origin  # noqa: PLC0415
     except ImportError:  # not a public interface: without it, sentences name the variable alone
         return None
-    origin = Origin.get_tag(name) or Origin.get_tag(value)
+    # Where a host overrides its group, the key is still the group's; a block's value begins a line below its key.
+    key, own = Origin.get_tag(name), Origin.get_tag(value)
+    origin = key if key and (own is None or own.path == key.path) else own
     if origin is None or not origin.path:
         return None
     return f"{shown(origin.path)}:{origin.line_num}" if origin.line_num else shown(origin.path)

@@ -6,7 +6,7 @@ Finds all that is wrong before it gives up, and touches nothing.
 import base64
 import difflib
 import shlex
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -79,13 +79,13 @@ def _validate(host: Host) -> tuple[Variables | None, list[str]]:
     try:
         return Variables.model_validate(values), []
     except ValidationError as error:
-        problems = []
-        for detail in error.errors(include_url=False):
+        problems = {}
+        for detail in sorted(error.errors(include_url=False), key=lambda detail: len(detail["loc"])):
             name = f"{PREFIX}{detail['loc'][0]}" if detail["loc"] else ""
-            if name in unreadable or PLACEHOLDER in str(host.variables.get(name, "")):
-                continue
-            problems.append(_sentence(host, name, detail["type"], detail["msg"]))
-        return None, problems
+            if name not in unreadable and PLACEHOLDER not in str(host.variables.get(name, "")):
+                # Of several faults of one variable, the innermost says it best.
+                problems[name] = _sentence(host, name, detail["type"], detail["msg"])
+        return None, list(problems.values())
 
 
 def _sentence(host: Host, name: str, kind: str, message: str) -> str:
@@ -102,16 +102,17 @@ def _sentence(host: Host, name: str, kind: str, message: str) -> str:
 
 
 def _disagreements(parsed: list[tuple[Host, Variables]]) -> list[str]:
+    """Return a sentence for each guest whose view of the cluster is not that of the others."""
     problems = []
     for field in CLUSTER_WIDE:
-        first_host, first = parsed[0]
-        for host, variables in parsed[1:]:
-            if getattr(variables, field) != getattr(first, field):
-                name = f"{PREFIX}{field}"
-                problems.append(
-                    f"{host.place(name)}: {name} of {host.name} is not that of {first_host.name}: one inventory is "
-                    "one Proxmox cluster, set it in group_vars/all/proxmox.yml"
-                )
+        name = f"{PREFIX}{field}"
+        usual = Counter(getattr(variables, field) for _, variables in parsed).most_common(1)[0][0]
+        problems += [
+            f"{host.place(name)}: {name} of {host.name} is not that of the other guests: one inventory is one Proxmox "
+            "cluster, set it in group_vars/all/proxmox.yml alone"
+            for host, variables in parsed
+            if getattr(variables, field) != usual
+        ]
     return problems
 
 

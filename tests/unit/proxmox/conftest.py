@@ -182,11 +182,15 @@ def stand_in(tmp_path: Path) -> Iterator[StandIn]:
         await site.start()
         return runner, int(runner.addresses[0][1])
 
+    async def end(runner: web.AppRunner) -> None:
+        await runner.cleanup()
+        await asyncio.sleep(0.05)  # TLS connections close in the loop's next rounds
+
     runner, port = loop.run_until_complete(serve())
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     yield StandIn(port, folder, store, machines, requests)
-    asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10)
+    asyncio.run_coroutine_threadsafe(end(runner), loop).result(10)
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()

@@ -1,0 +1,122 @@
+"""Every request that the provisioner can send, held against the official API schemas of Proxmox VE 8.4 and 9.1.
+
+The schemas are facts of the API (methods, paths, parameters, types, patterns): 9.1's are the lab's, 8.4's lie beside
+this file, cut to the paths that the provisioner uses.
+"""
+
+import ast
+import dataclasses
+import gzip
+import inspect
+import json
+from pathlib import Path
+
+import pytest
+
+from lab.proxmox import schema
+from lab.proxmox.errors import ApiError, ParameterError
+from proxmox import calls, plan
+from proxmox.calls import Call
+from proxmox.desired import Guest
+from proxmox.state import Machine
+from tests.unit.proxmox.samples import GUEST, machine_of
+
+SCHEMAS = {
+    "8.4": schema.Schema(json.loads(gzip.decompress((Path(__file__).parent / "pve-api-8.4.json.gz").read_bytes()))),
+    "9.1": schema.load(),
+}
+UPID = "UPID:pve1:00001A2B:0003C4D5:6B027507:qmclone:9000:automation@pve!centralino:"
+EVERYTHING = dataclasses.replace(
+    GUEST,
+    node="pve2",
+    vlan=42,
+    pool="telephony",
+    cpu="host",
+    template=dataclasses.replace(GUEST.template, pool="telephony", image_checksum=f"sha512:{'0' * 128}"),
+)
+"""A guest that uses every variable that shows in a request."""
+
+
+def of_plans(guest: Guest) -> list[Call]:
+    """Return what the plans for a guest and its template send: made anew, and changed in every value."""
+    other = Machine(
+        guest.vmid,
+        "pve3",
+        guest.name,
+        config={"scsi0": "shared:vm-1-disk-0,size=3G", "digest": "0" * 40, "net0": "e1000,bridge=b,tag=9,firewall=1"},
+    )
+    half_made = Machine(guest.template.vmid, "pve1", guest.template.name)
+    steps = [
+        *plan.template_steps(guest.template, None, has_image=False),
+        *plan.template_steps(guest.template, half_made, has_image=True),
+        *plan.guest_steps(guest, None),
+        *plan.guest_steps(guest, other),
+        *plan.guest_steps(guest, dataclasses.replace(machine_of(guest), running=False)),
+    ]
+    return [step.call for step in steps if step.call]
+
+
+READS = [
+    calls.resources(),
+    calls.images("pve1", "shared"),
+    calls.bridges("pve1"),
+    calls.config("pve1", 101),
+    calls.status("pve1", 101),
+    calls.task("pve1", UPID),
+    calls.tasks(),
+    calls.interfaces("pve1", 101),
+]
+ALL = [*READS, *of_plans(GUEST), *of_plans(EVERYTHING)]
+
+
+@pytest.mark.parametrize("release", SCHEMAS)
+@pytest.mark.parametrize("call", ALL, ids=str)
+def test_fits_the_schema(call: Call, release: str) -> None:
+    method, variables = SCHEMAS[release].find(call.method, call.url)
+    assert method.path == call.path
+    schema.check(method, {**call.data, **variables})
+
+
+def test_every_kind_of_request_was_checked() -> None:
+    """A new function in ``calls`` must be among those above."""
+    built = {(call.method, call.path) for call in ALL}
+    functions = [
+        function
+        for _, function in inspect.getmembers(calls, inspect.isfunction)
+        if function.__module__ == calls.__name__
+    ]
+    written = {
+        (str(node.args[0].value), str(node.args[1].value))
+        for function in functions
+        for node in ast.walk(ast.parse(inspect.getsource(function)))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "Call"
+        and isinstance(node.args[0], ast.Constant)
+        and isinstance(node.args[1], ast.Constant)
+    }
+    assert len(written) == len(functions)
+    assert built == written
+
+
+def test_requests_are_made_in_one_place() -> None:
+    """Nothing but ``calls`` builds a request, so nothing goes unchecked."""
+    folder = Path(inspect.getfile(calls)).parent
+    users = {
+        file.name
+        for file in folder.glob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Call"
+    }
+    assert users == {"calls.py"}
+
+
+def test_the_schema_would_refuse() -> None:
+    """The check itself is no rubber stamp."""
+    broken = calls.configure("pve1", 101, {"onboot": "yes", "sshkeys": "ssh-ed25519 not encoded", "memmory": 1})
+    method, variables = SCHEMAS["8.4"].find(broken.method, broken.url)
+    with pytest.raises(ParameterError) as refused:
+        schema.check(method, {**broken.data, **variables})
+    assert set(refused.value.errors or ()) == {"onboot", "sshkeys", "memmory"}
+    with pytest.raises(ApiError):
+        SCHEMAS["8.4"].find("POST", "/nodes/pve1/qemu/101/rewind")

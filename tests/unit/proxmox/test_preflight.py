@@ -1,0 +1,81 @@
+"""What the cluster cannot give is said before anything is touched."""
+
+import dataclasses
+
+import pytest
+
+from proxmox import preflight
+from proxmox.desired import Guest
+from proxmox.sizing import Size
+from proxmox.state import Machine, Node, State, Storage
+from tests.unit.proxmox.samples import GUEST, NODES, TEMPLATE, cluster_of, machine_of, state_of
+
+LOCAL = Storage(frozenset({"images", "import"}), shared=False, available=True)
+
+
+def with_storage(storage: Storage | None, state: State) -> State:
+    storages = {} if storage is None else dict.fromkeys(state.storages, storage)
+    return dataclasses.replace(state, storages=storages)
+
+
+def test_a_cluster_that_fits() -> None:
+    assert preflight.problems(cluster_of(GUEST), state_of(template=False)) == []
+    assert preflight.problems(cluster_of(GUEST), state_of(machine_of(GUEST))) == []
+
+
+def changed(**changes: object) -> Guest:
+    return dataclasses.replace(GUEST, **changes)  # type: ignore[arg-type]
+
+
+def without_disk(machine: Machine) -> Machine:
+    return dataclasses.replace(machine, config={key: value for key, value in machine.config.items() if key != "scsi0"})
+
+
+@pytest.mark.parametrize(
+    ("guest", "state", "says"),
+    [
+        (GUEST, state_of(Machine(101, "pve2", "mailserver")), "101 is the machine mailserver on pve2, not pbx01"),
+        (GUEST, state_of(Machine(101, "pve2", "pbx01", kind="lxc")), "101 is the container pbx01"),
+        (GUEST, state_of(Machine(101, "pve2", "pbx01", template=True)), "101 is the template pbx01"),
+        (GUEST, state_of(Machine(101, "pve2", None)), "a machine without a name"),
+        (GUEST, state_of(Machine(205, "pve2", "pbx01")), "pbx01 exists already as 205 on pve2"),
+        (changed(node="pve9"), state_of(), "pve9 is not a node of the cluster: set one of pve1, pve2, pve3"),
+        (changed(bridge="vmbr9"), state_of(), "node pve1 has no bridge vmbr9"),
+        (
+            changed(storage="ceph"),
+            state_of(),
+            "node pve1 has no storage ceph: set one with content `images` (it has: shared)",
+        ),
+        (changed(size=Size(64, 4096, 32)), state_of(), "asks for 64 cores and node pve1 has 32"),
+        (changed(size=Size(4, 1 << 20, 32)), state_of(), "asks for 1048576 MiB of memory and node pve1 has 131072"),
+        (changed(size=Size(4, 4096, 16)), state_of(machine_of(GUEST)), "disks only grow, set at least 32"),
+        (GUEST, state_of(without_disk(machine_of(GUEST))), "has no disk scsi0"),
+        (
+            GUEST,
+            dataclasses.replace(state_of(), nodes=NODES | {"pve1": Node(online=False, cores=8, memory=9999)}),
+            "is offline",
+        ),
+        (changed(node="pve2"), with_storage(LOCAL, state_of()), "cannot be cloned: put it on shared storage"),
+        (GUEST, with_storage(Storage(frozenset({"iso"}), True, True), state_of()), "does not take content `images`"),
+        (GUEST, with_storage(Storage(frozenset({"images"}), True, False), state_of()), "is not available on node pve1"),
+        (GUEST, with_storage(None, state_of(template=False)), "proxmox_image_storage: node pve1 has no storage shared"),
+        (
+            GUEST,
+            state_of(Machine(TEMPLATE.vmid, "pve1", "other"), template=False),
+            "proxmox_template_vmid 9000 is the machine other on pve1",
+        ),
+        (
+            GUEST,
+            state_of(Machine(TEMPLATE.vmid, "pve1", TEMPLATE.name), template=False),
+            "has no disk, its making was cut off: remove it, then run again",
+        ),
+    ],
+)
+def test_refuses(guest: Guest, state: State, says: str) -> None:
+    problems = preflight.problems(cluster_of(guest), state)
+    assert any(says in problem for problem in problems), problems
+    assert all(problem.startswith("all.yml: ") for problem in problems)
+
+
+def test_a_guest_that_is_being_cloned_has_no_name_yet() -> None:
+    assert preflight.problems(cluster_of(GUEST), state_of(Machine(101, "pve1", None, config={"lock": "clone"}))) == []
