@@ -65,7 +65,8 @@ class Cluster:
         """Return a tenant's extensions that have a phone without TLS, each with that phone's account."""
         told = json.loads(self.ssh("web01", f"centralino device credentials {tenant}"))
         return {
-            device["extension"]: Account(device["endpoint"], device["secret"])
-            for device in told
+            number: Account(device["endpoint"], device["secret"])
+            for number, devices in told.items()
+            for device in devices
             if device["transport"] == "udp"
         }
