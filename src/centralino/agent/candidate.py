@@ -19,6 +19,7 @@ _BOOT_SECONDS = 60.0
 """A PBX of the documented size boots in two seconds; one with a slow disk and ten times the devices still has time."""
 
 _OWN_DIRECTORIES = {
+    "astvarlibdir": "lib",
     "astrundir": "run",
     "astlogdir": "log",
     "astdbdir": "db",

@@ -34,6 +34,7 @@ def main() -> None:
     commands.add_parser("run", help="serve: wait for the panel's snapshots and apply them (the systemd unit does this)")
     apply = commands.add_parser("apply", help="apply a snapshot from a file, without the panel")
     apply.add_argument("file", type=Path)
+    commands.add_parser("check", help="read the configuration and tell what is wrong with it")
     commands.add_parser("status", help="tell which release runs and whether Asterisk agrees")
     arguments = parser.parse_args()
     _set_up_log()
@@ -50,6 +51,8 @@ def main() -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     settings = config.load(arguments.config)
+    if arguments.command == "check":
+        return 0
     try:
         if settings.state.stat().st_uid != os.geteuid():  # files of another owner would be out of Asterisk's reach
             raise _UsageError(f"{settings.state} is another user's: run this as its owner, user asterisk")

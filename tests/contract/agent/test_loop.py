@@ -1,0 +1,123 @@
+"""The agent's steps against a real panel server. What an apply does to an Asterisk is the role's test."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from centralino.agent.apply import Applier
+from centralino.agent.config import Panel as Settings
+from centralino.agent.loop import Agent
+from centralino.agent.panel import PanelClient, PanelError
+from centralino.agent.store import Store
+from centralino.contract.result import ApplyResult
+from centralino.contract.snapshot import Snapshot, Tenant
+from tests.contract.agent.server import Authority, Panel, reply, serve
+
+ONE = Snapshot(pbx="pbx01", tenants=(Tenant(id=1, name="One"),))
+TWO = Snapshot(pbx="pbx01", tenants=(Tenant(id=2, name="Two"),))
+
+
+class AppliedOnPaper(Applier):
+    """Accepts every snapshot but ``unloadable`` without an Asterisk, and remembers them."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store, Path("/nowhere"))
+        self._papers = store
+        self.applied: list[Snapshot] = []
+        self.unloadable: Snapshot | None = None
+
+    def apply(self, snapshot: Snapshot) -> ApplyResult:
+        self.applied.append(snapshot)
+        self._papers.propose(snapshot)
+        refused = snapshot == self.unloadable
+        if refused:
+            self._papers.withdraw()
+        else:
+            self._papers.accept()
+        return ApplyResult(
+            pbx="pbx01",
+            etag=snapshot.etag,
+            outcome="refused" if refused else "live",
+            finished=datetime(2026, 1, 1, tzinfo=UTC),
+            seconds=1,
+        )
+
+
+class Stage:
+    """An agent with its store, its panel and what it applied."""
+
+    def __init__(self, panel: Panel, authority: Authority, state: Path) -> None:
+        certificate, key = authority.issue("pbx01")
+        settings = Settings(url=panel.url, ca=authority.certificate, certificate=certificate, key=key)
+        self.panel = panel
+        self.store = Store(state)
+        self.applier = AppliedOnPaper(self.store)
+        self.agent = Agent("pbx01", self.store, self.applier, PanelClient(settings, wait=2))
+
+    def publish(self, snapshot: Snapshot) -> None:
+        self.panel.answer = reply(200, snapshot.document(), ETag=f'"{snapshot.etag}"')
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    authority = Authority(tmp_path / "pki")
+    panel = Panel(reply(404))
+    server = serve(panel, authority)
+    state = tmp_path / "state"
+    state.mkdir()
+    yield Stage(panel, authority, state)
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_snapshot_is_applied_and_its_outcome_told(stage: Stage) -> None:
+    stage.publish(ONE)
+    stage.agent.step()
+    assert stage.applier.applied == [ONE]
+    stage.panel.answer = reply(204)
+    stage.agent.step()
+    assert ApplyResult.model_validate_json(stage.panel.requests[-1].body).etag == ONE.etag
+    stage.panel.answer = reply(304)
+    stage.agent.step()
+    assert stage.panel.requests[-1].etag == f'"{ONE.etag}"'
+    assert stage.store.result() is None
+
+
+def test_an_outcome_waits_for_a_panel_that_is_away(stage: Stage) -> None:
+    stage.publish(ONE)
+    stage.agent.step()
+    stage.panel.answer = reply(503)
+    with pytest.raises(PanelError):
+        stage.agent.step()
+    assert stage.store.result() is not None
+
+
+def test_a_refused_snapshot_is_not_asked_for_again(stage: Stage) -> None:
+    stage.applier.unloadable = ONE
+    stage.publish(ONE)
+    stage.agent.step()
+    stage.panel.answer = reply(204)
+    stage.agent.step()
+    stage.publish(ONE)  # a panel that does not heed If-None-Match
+    stage.agent.step()
+    assert stage.panel.requests[-1].etag == f'"{ONE.etag}"'
+    assert stage.applier.applied == [ONE]
+
+
+def test_a_start_takes_up_an_unfinished_apply_before_it_asks(stage: Stage) -> None:
+    stage.store.propose(ONE)
+    stage.store.accept()
+    stage.store.propose(TWO)
+    stage.agent.step()
+    assert stage.applier.applied == [TWO]
+    assert stage.panel.requests == []
+
+
+def test_a_start_looks_at_what_should_run_before_it_asks(stage: Stage) -> None:
+    stage.store.propose(ONE)
+    stage.store.accept()
+    stage.agent.step()
+    assert stage.applier.applied == [ONE]
+    assert stage.panel.requests == []
