@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 import uvloop
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import connect as Connecting  # noqa: N812 - a class that is named as a function
 
 from centralino.cti.config import Config, load
 from centralino.cti.service import Service
@@ -50,16 +51,16 @@ class Stage:
     def client_context(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=self.authority.path)
 
-    def connect(self, path: str, **options: Any) -> connect:
+    def connect(self, path: str, **options: Any) -> Connecting:
         options = {"origin": ORIGIN, "ping_interval": None, "max_size": None, "proxy": None} | options
-        return connect(
+        return Connecting(
             f"wss://127.0.0.1:{self.port}{path}", ssl=self.client_context(), open_timeout=5, close_timeout=1, **options
         )
 
-    def live(self, tenant: int, **options: Any) -> connect:
+    def live(self, tenant: int, **options: Any) -> Connecting:
         return self.connect(f"/live?token={self.signer.token(tenant)}", **options)
 
-    def amiws(self, tenant: int, **options: Any) -> connect:
+    def amiws(self, tenant: int, **options: Any) -> Connecting:
         return self.connect(f"/?amiserverid=1&token={self.signer.token(tenant)}", **options)
 
     def write_config(self, **changes: str) -> None:
@@ -132,7 +133,7 @@ async def stage(folder: Path) -> AsyncIterator[Stage]:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Iterator[Callable[[Callable[[Stage], Coroutine[Any, Any, None]]], None]]:
+def run(tmp_path: Path) -> Callable[[Callable[[Stage], Coroutine[Any, Any, None]]], None]:
     """Return a function that plays a scene on a stage of its own."""
 
     def play(scene: Callable[[Stage], Coroutine[Any, Any, None]]) -> None:
@@ -142,4 +143,4 @@ def run(tmp_path: Path) -> Iterator[Callable[[Callable[[Stage], Coroutine[Any, A
 
         uvloop.run(whole())
 
-    yield play
+    return play

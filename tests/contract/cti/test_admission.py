@@ -27,6 +27,13 @@ async def refused(browser: ClientConnection) -> tuple[str, int]:
     return error["code"], closed.value.rcvd.code
 
 
+async def flood(browser: ClientConnection) -> None:
+    for _ in range(200):
+        await browser.send("{")
+    for _ in range(200):
+        await message(browser)
+
+
 async def http(stage: Stage, path: str) -> tuple[str, bytes]:
     reader, writer = await asyncio.open_connection("127.0.0.1", stage.port, ssl=stage.client_context())
     writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -155,11 +162,7 @@ def test_fragments_are_joined_and_limits_hold(run: Run) -> None:
         async with stage.live(175) as browser:
             await message(browser)
             with pytest.raises(ConnectionClosed) as closed:
-                for _ in range(200):
-                    await browser.send("{")
-                    await asyncio.sleep(0)
-                for _ in range(200):
-                    await message(browser)
+                await flood(browser)
             assert closed.value.rcvd is not None
             assert closed.value.rcvd.code == 4429
 

@@ -90,7 +90,9 @@ def test_garbage_from_asterisk_stops_nothing(run: Run) -> None:
     async def scene(stage: Stage) -> None:
         async with stage.live(175) as browser:
             await message(browser)
-            stage.pbx01.send(b"\x00\xff\r\r\n\n\r\n\r\nEvent\r\n\r\n: \r\n\r\nEvent: ExtensionStatus\r\nExten: \r\n\r\n")
+            stage.pbx01.send(
+                b"\x00\xff\r\r\n\n\r\n\r\nEvent\r\n\r\n: \r\n\r\nEvent: ExtensionStatus\r\nExten: \r\n\r\n"
+            )
             stage.pbx01.send(b"x" * 3_000_000 + b"\r\n\r\n")
             stage.pbx01.send(event("ExtensionStatus", Context="t175-internal", Exten="../../etc", Status="1"))
             stage.pbx01.send(event("ExtensionStatus", Context="t175-other", Exten="101", Status="1"))
@@ -121,7 +123,9 @@ def test_the_amiws_format_on_the_old_path(run: Run) -> None:
                 assert first["data"]["Event"] == "ExtensionStatus"
                 assert first["data"]["Exten"] == number
             stage.pbx01.send(
-                event("Hangup", Channel="PJSIP/t175-abcdefgh1234-00000001", CallerIDName='t9-x "né"', Cause_txt="Unknown")
+                event(
+                    "Hangup", Channel="PJSIP/t175-abcdefgh1234-00000001", CallerIDName='t9-x "né"', Cause_txt="Unknown"
+                )
             )
             assert await message(browser) == {
                 "type": 3,

@@ -1,0 +1,192 @@
+"""Role cti: a real Asterisk's hints, seen by browsers over WSS."""
+
+import json
+import os
+import secrets
+import ssl
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from testinfra.host import Host
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin
+
+CA = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "pki" / "ca.crt"
+ORIGIN = "https://panel.example.org"
+AMI_PASSWORD = "Qm4Zt7Lb2Xw9Kc6Rv3Hn"  # noqa: S105 - the scenario's own, as in vars.yml
+KEYS = "/var/lib/centralino/cti/keys.json"
+HINTS = """
+[t175-internal]
+exten => 101,hint,Custom:first
+exten => 102,hint,Custom:second
+[t176-internal]
+exten => 101,hint,Custom:other
+"""
+
+
+class Panel:
+    """Signs tokens; its public key is put where the proxy keeps the last known ones."""
+
+    def __init__(self) -> None:
+        self._key = Ed25519PrivateKey.generate()
+
+    def key_set(self) -> str:
+        """Return what the panel answers for its public keys."""
+        x = urlsafe_b64encode(self._key.public_key().public_bytes_raw()).decode().rstrip("=")
+        key = {"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": "of-the-test", "x": x}
+        return json.dumps({"keys": [key]})
+
+    def token(self, tenant: int, lifetime: int = 300) -> str:
+        """Return a token for a user of a tenant."""
+        now = int(time.time())
+        claims = {"iss": "centralino-panel", "aud": "centralino-cti", "sub": "anna", "role": "user", "tenant": tenant}
+        times = {"iat": now, "exp": now + lifetime, "jti": secrets.token_hex(8)}
+        return jwt.encode(claims | times, self._key, algorithm="EdDSA", headers={"kid": "of-the-test"})
+
+
+@pytest.fixture(scope="module")
+def panel(host: Host) -> Panel:
+    """Return a panel whose key the proxy knows although the panel is away."""
+    made = Panel()
+    with host.sudo():
+        host.check_output("printf %%s %s > %s", made.key_set(), KEYS)
+        host.check_output("chown centralino-cti: %s && systemctl restart centralino-cti", KEYS)
+    return made
+
+
+@pytest.fixture
+def hints(host: Host) -> Iterator[None]:
+    """Give Asterisk the hints of two tenants, as a release does."""
+    with host.sudo():
+        host.check_output("mkdir -p /var/lib/centralino/agent/current")
+        host.check_output("printf %%s %s > /var/lib/centralino/agent/current/extensions.conf", HINTS)
+        for name, state in (("first", "NOT_INUSE"), ("second", "UNAVAILABLE"), ("other", "NOT_INUSE")):
+            asterisk(host, f"devstate change Custom:{name} {state}")
+        asterisk(host, "dialplan reload")
+    yield
+    with host.sudo():
+        host.check_output("rm -r /var/lib/centralino/agent/current")
+        asterisk(host, "dialplan reload")
+
+
+def asterisk(host: Host, command: str) -> None:
+    host.check_output("asterisk -rx %s", command)
+
+
+def browser(address: str, query: str, origin: str = ORIGIN) -> ClientConnection:
+    context = ssl.create_default_context(cafile=CA)
+    return connect(f"wss://{address}:8777{query}", ssl=context, origin=Origin(origin), proxy=None)
+
+
+def states(document: dict[str, Any]) -> dict[str, str]:
+    return {number: extension["state"] for number, extension in document["extensions"].items()}
+
+
+def wait_for(connection: ClientConnection, wanted: dict[str, str], seconds: float = 10) -> None:
+    """Follow the messages until the extensions are in the wanted states."""
+    known: dict[str, str] = {}
+    end = time.monotonic() + seconds
+    while known != wanted:
+        message = json.loads(connection.recv(timeout=max(0.0, end - time.monotonic())))
+        known = states(message) if message["type"] == "snapshot" else known | states(message)
+
+
+def test_the_service_runs_and_is_sandboxed(host: Host) -> None:
+    service = host.service("centralino-cti")
+    assert service.is_running
+    assert service.is_enabled
+    assert host.socket("tcp://0.0.0.0:8777").is_listening
+    report = host.check_output("systemd-analyze security --no-pager centralino-cti.service | tail -1")
+    assert float(report.split("service: ")[1].split()[0]) <= 2.5, report
+
+
+def test_others_cannot_read_the_secrets(host: Host) -> None:
+    assert host.file("/etc/centralino/cti.toml").mode == 0o640
+    assert host.run("runuser -u nobody -- cat /etc/centralino/cti.toml").failed
+
+
+def test_health_tells_which_pbx_is_up(host: Host, panel: Panel) -> None:
+    assert panel
+    for _ in range(50):
+        report = json.loads(
+            host.check_output("python3 -c %s", "import ssl,urllib.request as u;"
+            "c=ssl.create_default_context(cafile='/etc/centralino/pki/ca.crt');"
+            "print(u.urlopen('https://198.18.0.167:8777/health',context=c).read().decode())")
+        )  # fmt: skip
+        if report["pbx"]["molecule-cti"] == "up":
+            break
+        time.sleep(0.2)
+    assert report["pbx"] == {"molecule-cti": "up", "nowhere": "down"}
+    assert report["keys"] == 1
+
+
+@pytest.mark.usefixtures("hints")
+def test_a_browser_sees_the_states_of_its_tenant_only(host: Host, panel: Panel, address: str) -> None:
+    with (
+        browser(address, f"/live?token={panel.token(175)}") as here,
+        browser(address, f"/live?token={panel.token(176)}") as there,
+    ):
+        wait_for(here, {"101": "free", "102": "unregistered"})
+        wait_for(there, {"101": "free"})
+        for state, wanted in (("RINGING", "ringing"), ("INUSE", "busy"), ("ONHOLD", "held"), ("NOT_INUSE", "free")):
+            asterisk(host, f"devstate change Custom:first {state}")
+            change = json.loads(here.recv(timeout=5))
+            assert states(change) == {"101": wanted}
+        with pytest.raises(TimeoutError):
+            there.recv(timeout=0.3)
+
+
+@pytest.mark.usefixtures("hints")
+def test_hints_that_a_reload_brings_and_takes(host: Host, panel: Panel, address: str) -> None:
+    file = "/var/lib/centralino/agent/current/extensions.conf"
+    with browser(address, f"/live?token={panel.token(175)}") as connection:
+        wait_for(connection, {"101": "free", "102": "unregistered"})
+        with host.sudo():
+            host.check_output("sed -i s/102,hint/103,hint/ %s", file)
+        asterisk(host, "dialplan reload")
+        wait_for(connection, {"101": "free", "103": "unregistered"})
+
+
+@pytest.mark.usefixtures("hints")
+def test_grey_while_asterisk_is_down_and_the_truth_soon_after(host: Host, panel: Panel, address: str) -> None:
+    with browser(address, f"/live?token={panel.token(175)}") as connection:
+        wait_for(connection, {"101": "free", "102": "unregistered"})
+        host.check_output("systemctl stop asterisk")
+        wait_for(connection, {"101": "unregistered"})
+        host.check_output("systemctl start asterisk")
+        start = time.monotonic()
+        wait_for(connection, {"101": "free"}, 20)
+        assert time.monotonic() - start < 15
+
+
+def test_who_does_not_get_in(panel: Panel, address: str) -> None:
+    for token in (Panel().token(175), panel.token(175, lifetime=-60), "nonsense"):
+        with browser(address, f"/live?token={token}") as connection:
+            assert json.loads(connection.recv(timeout=10))["type"] == "error"
+    with pytest.raises(InvalidStatus):
+        browser(address, f"/live?token={panel.token(175)}", origin="https://evil.example.org")
+
+
+def test_a_wrong_configuration_is_refused_and_the_running_one_kept(host: Host, panel: Panel, address: str) -> None:
+    with host.sudo():
+        host.check_output(
+            "cp -p /etc/centralino/cti.toml /root/cti.toml && echo 'colour = 1' >> /etc/centralino/cti.toml"
+        )
+        try:
+            host.check_output("systemctl reload centralino-cti")
+            assert "unknown key" in host.check_output("journalctl -u centralino-cti -n 5 --no-pager -o cat")
+        finally:
+            host.check_output("cp -p /root/cti.toml /etc/centralino/cti.toml")
+        host.check_output("systemctl reload centralino-cti")
+    with browser(address, f"/live?token={panel.token(175)}") as connection:
+        assert json.loads(connection.recv(timeout=10))["type"] == "snapshot"
+    journal = host.check_output("journalctl -u centralino-cti --no-pager -o cat")
+    assert AMI_PASSWORD not in journal
+    assert "eyJ" not in journal, "a token begins so"
