@@ -15,8 +15,8 @@ wsgi_app = "centralino.panel.wsgi:application"
 worker_class = "gthread"
 timeout = 60
 graceful_timeout = 10
-# nginx holds its connections to the socket open.
-keepalive = 75
+# nginx opens a connection for each request; and one that was refused with its body unread is not fit for another.
+keepalive = 0
 # A worker's sign of life is a file that it touches: in memory, so that a slow disk kills no worker.
 worker_tmp_dir = "/dev/shm"  # noqa: S108 - gunicorn unlinks the file at once
 # Renewing the workers now and then bounds what a leak in a library could cost.

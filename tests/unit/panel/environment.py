@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import django
+import httpx
 
 FOLDER = Path(tempfile.mkdtemp(prefix="centralino-panel-"))
 CONFIG = FOLDER / "panel.toml"
@@ -81,9 +82,19 @@ def server(*arguments: str, socket: Path = APP_SOCKET) -> Iterator[Path]:
             process.wait(30)
 
 
+def _answers(socket: Path) -> bool:
+    """Tell whether a worker takes requests: gunicorn opens the socket long before."""
+    headers = {"Host": "panel.test", "X-Forwarded-Proto": "https"}
+    try:
+        with httpx.Client(transport=httpx.HTTPTransport(uds=str(socket)), headers=headers, timeout=30) as client:
+            return client.get("http://panel.test/health").is_success
+    except httpx.TransportError:
+        return False
+
+
 def _wait_for(socket: Path, process: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(200):
-        if socket.exists():
+    for _ in range(300):
+        if socket.exists() and _answers(socket):
             return
         if process.poll() is not None:
             break

@@ -1,0 +1,134 @@
+"""The agent API, asked as nginx forwards the guests' requests: over the Unix socket of a real gunicorn."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+
+from centralino.contract.result import ApplyResult
+from centralino.contract.snapshot import Snapshot
+from centralino.contract.tokens import KeySet
+from centralino.panel.models import Tenant
+from centralino.panel.services import publish, results, tenants
+from tests.unit.panel import environment
+from tests.unit.panel.samples import tenant_file
+
+pytestmark = pytest.mark.usefixtures("empty")
+
+
+@contextmanager
+def guest(socket: Path, name: str | None) -> Iterator[httpx.Client]:
+    headers = {"Host": "panel.test", "X-Forwarded-Proto": "https"} | ({"X-Client-Name": name} if name else {})
+    transport = httpx.HTTPTransport(uds=str(socket))
+    with httpx.Client(base_url="http://panel.test/agent/v1/", headers=headers, transport=transport, timeout=60) as client:
+        yield client
+
+
+def told(etag: str, **changes: object) -> bytes:
+    values = {"pbx": "pbx01", "etag": etag, "outcome": "live", "finished": datetime.now(UTC), "seconds": 0.4}
+    return ApplyResult.model_validate(values | changes).model_dump_json().encode()
+
+
+def test_a_pbx_fetches_its_snapshot_and_tells_the_result(panel: Path) -> None:
+    tenants.import_tenant(tenant_file(), source="test")
+    with guest(panel, "pbx01") as pbx:
+        nothing = pbx.get("snapshot")
+        assert nothing.status_code == 404
+        assert "run `centralino apply`" in nothing.json()["error"]
+        publish.publish("pbx01", by="test")
+        answer = pbx.get("snapshot")
+        snapshot = Snapshot.model_validate_json(answer.content)
+        assert answer.headers["ETag"] == f'"{snapshot.etag}"'
+        assert answer.content == snapshot.document()
+        for tag in (f'"{snapshot.etag}"', f'W/"{snapshot.etag}"', f'"other", "{snapshot.etag}"'):
+            same = pbx.get("snapshot", headers={"If-None-Match": tag})
+            assert (same.status_code, same.content) == (304, b"")
+        assert pbx.get("snapshot", headers={"If-None-Match": '"0000000000000000"'}).status_code == 200
+        assert pbx.post("result", content=told(snapshot.etag)).status_code == 204
+        assert [state.state for state in results.states(["pbx01"])] == ["live"]
+        assert pbx.post("result", content=told("f" * 16)).status_code == 204
+
+
+def test_a_bad_result_is_refused_with_a_sentence(panel: Path) -> None:
+    publication, _ = publish.publish("pbx01", by="test")
+    with guest(panel, "pbx01") as pbx:
+        assert pbx.post("result", content=b"{").status_code == 422
+        assert pbx.post("result", content=told(publication.etag).replace(b"live", b"dead")).status_code == 422
+        assert pbx.post("result", content=told(publication.etag, pbx="pbx02")).status_code == 403
+        assert pbx.post("result", content=b" " * 40_000).status_code == 413
+        assert pbx.get("result").status_code == 405
+        assert pbx.get("snapshot?wait=soon").status_code == 400
+    assert [state.state for state in results.states(["pbx01"])] == ["pending"]
+
+
+def test_each_guest_gets_what_its_kind_may_have(panel: Path) -> None:
+    publish.publish("pbx01", by="test")
+    for name, snapshot, keys in (("pbx01", 200, 403), ("cti01", 403, 200), ("web01", 403, 403), (None, 403, 403)):
+        with guest(panel, name) as client:
+            assert client.get("snapshot").status_code == snapshot
+            assert client.get("keys").status_code == keys
+    with guest(panel, "cti01") as cti:
+        answer = cti.get("keys")
+        assert len(KeySet.model_validate_json(answer.content).keys) == 1
+        # Headers whose name nginx lets through in another spelling must not pass for the one that it sets.
+        forged = {"X_Client_Name": "pbx01", "X-Client-Name": "web01"}
+        assert cti.get("snapshot", headers=forged).status_code == 403
+
+
+def test_a_poll_ends_in_time_with_304(panel: Path) -> None:
+    current, _ = publish.publish("pbx01", by="test")
+    with guest(panel, "pbx01") as pbx:
+        start = time.monotonic()
+        answer = pbx.get("snapshot?wait=1", headers={"If-None-Match": f'"{current.etag}"'})
+        assert answer.status_code == 304
+        assert 0.9 < time.monotonic() - start < 2
+
+
+def test_ten_polls_wait_at_once_pages_stay_quick_and_all_wake(panel: Path) -> None:
+    tenants.import_tenant(tenant_file(), source="test")
+    current, _ = publish.publish("pbx01", by="test")
+
+    def poll() -> tuple[str, float]:
+        with guest(panel, "pbx01") as pbx:
+            answer = pbx.get("snapshot?wait=30", headers={"If-None-Match": f'"{current.etag}"'})
+            return answer.headers["ETag"], time.monotonic()
+
+    with ThreadPoolExecutor(10) as pool:
+        polls = [pool.submit(poll) for _ in range(10)]
+        time.sleep(2)
+        assert not any(poll.done() for poll in polls)
+        with guest(panel, None) as browser:
+            start = time.monotonic()
+            assert browser.get("http://panel.test/health").json() == {"status": "ok", "database": "ok"}
+            assert time.monotonic() - start < 1
+        Tenant.objects.update(name="Changed")
+        published, _ = publish.publish("pbx01", by="test")
+        committed = time.monotonic()
+        answers = [poll.result(10) for poll in polls]
+    assert {tag for tag, _ in answers} == {f'"{published.etag}"'}
+    assert max(when for _, when in answers) - committed < 1
+    assert min(when for _, when in answers) - committed < 0.1
+
+
+def test_a_restart_does_not_wait_for_polls() -> None:
+    current, _ = publish.publish("pbx02", by="test")
+    socket = environment.FOLDER / "other.sock"
+
+    def poll() -> int:
+        with guest(socket, "pbx02") as pbx:
+            return pbx.get("snapshot?wait=40", headers={"If-None-Match": f'"{current.etag}"'}).status_code
+
+    with ThreadPoolExecutor(1) as pool:
+        with environment.server("--bind", f"unix:{socket}", socket=socket):
+            waiting = pool.submit(poll)
+            time.sleep(2)
+            assert not waiting.done()
+            start = time.monotonic()
+        # Leaving the block told the server to stop and waited for it.
+        assert time.monotonic() - start < 5
+        assert waiting.result(1) == 304
