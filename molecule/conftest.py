@@ -5,7 +5,6 @@ import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,12 +18,21 @@ PLAYBOOK = Path(__file__).parent.parent / ".config" / "molecule" / "converge.yml
 def converge() -> Converge:
     """Return a function that applies the role again; ``fails=True`` where it has to refuse."""
 
-    def run(*, fails: bool = False, **variables: Any) -> str:
+    def run(*, fails: bool = False, **variables: object) -> str:
         inventory = Path(os.environ["MOLECULE_INVENTORY_FILE"]).parent
-        command = ["ansible-playbook", "--inventory", str(inventory), "--extra-vars", json.dumps(variables), str(PLAYBOOK)]
+        command = [
+            "ansible-playbook",
+            "--inventory",
+            str(inventory),
+            "--extra-vars",
+            json.dumps(variables),
+            str(PLAYBOOK),
+        ]
         play = subprocess.run(command, capture_output=True, text=True, check=False)
         if (play.returncode != 0) != fails:
-            pytest.fail(f"the role was {'applied' if fails else 'not applied'}:\n{play.stdout}{play.stderr}", pytrace=False)
+            pytest.fail(
+                f"the role was {'applied' if fails else 'not applied'}:\n{play.stdout}{play.stderr}", pytrace=False
+            )
         return play.stdout + play.stderr
 
     return run

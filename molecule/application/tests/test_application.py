@@ -1,4 +1,4 @@
-"""Does the release run, does an interrupted or missing one repair itself, and what stays of older ones?"""
+"""The release runs, an interrupted one repairs itself, and older ones stay while they are needed."""
 
 import os
 import subprocess
@@ -47,14 +47,18 @@ def old_releases(host: Host) -> Iterator[list[str]]:
     """Make complete-looking releases of the past, oldest first."""
     folders = [f"/opt/centralino/{digit * 12}" for digit in "abcd"]
     for age, folder in zip((40, 30, 20, 10), folders, strict=True):
-        host.check_output(f"mkdir -p {folder}/bin && cp /usr/bin/sleep {folder}/bin/ && touch -d '-{age} days' {folder}")
+        host.check_output(
+            f"mkdir -p {folder}/bin && cp /usr/bin/sleep {folder}/bin/ && touch -d '-{age} days' {folder}"
+        )
     yield folders
     host.check_output(f"rm -rf {' '.join(folders)}")
 
 
 @pytest.mark.parametrize("extra", IMPORTS)
 def test_every_part_has_what_it_imports(host: Host, home: str, extra: str) -> None:
-    host.check_output(f"setpriv --reuid=nobody --regid=nogroup --clear-groups {home}/bin/python -I -c 'import {IMPORTS[extra]}'")
+    host.check_output(
+        f"setpriv --reuid=nobody --regid=nogroup --clear-groups {home}/bin/python -I -c 'import {IMPORTS[extra]}'"
+    )
 
 
 def test_the_package_is_the_guests_own(host: Host, home: str) -> None:
@@ -78,18 +82,21 @@ def test_the_archive_does_not_stay(host: Host, home: str) -> None:
 
 
 def test_an_interrupted_run_is_repaired(host: Host, home: str, again: Callable[..., str]) -> None:
-    host.check_output(f"rm -rf {home}/.complete* {home}/lib/python3.13/site-packages/pydantic; mkdir -p /opt/centralino/.incoming/wheels")
+    host.check_output(
+        f"rm -rf {home}/.complete* {home}/lib/python3.13/site-packages/pydantic;"
+        " mkdir -p /opt/centralino/.incoming/wheels"
+    )
     again()
     host.check_output(f"{home}/bin/python -I -c 'import pydantic.main'")
     assert not host.file("/opt/centralino/.incoming").exists
 
 
-def test_old_releases_go_but_not_those_in_use(host: Host, home: str, again: Callable[..., str], old_releases: list[str]) -> None:
+def test_old_releases_go_but_not_those_in_use(host: Host, again: Callable[..., str], old_releases: list[str]) -> None:
     running, named, oldest_idle, newest = old_releases[0], old_releases[1], old_releases[2], old_releases[3]
     host.check_output(f"systemd-run --quiet --collect --unit old-release {running}/bin/sleep infinity")
     host.check_output(f"printf '[Service]\\nExecStart=%s/bin/sleep 1\\n' {named} >/etc/systemd/system/stopped.service")
     try:
-        host.check_output(f"rm {home}/.complete-*")
+        host.check_output("rm /opt/centralino/*/.complete-*")
         again()
         there = {folder for folder in old_releases if host.file(folder).exists}
         assert there == {running, named, newest}, f"{oldest_idle} should be gone"
@@ -97,7 +104,7 @@ def test_old_releases_go_but_not_those_in_use(host: Host, home: str, again: Call
         host.check_output("systemctl stop old-release; rm /etc/systemd/system/stopped.service")
 
 
-def test_a_changed_wheel_is_refused(host: Host, again: Callable[..., str], packed: tuple[str, str], tmp_path: Path, converge: Converge) -> None:
+def test_a_changed_wheel_is_refused(host: Host, packed: tuple[str, str], tmp_path: Path, converge: Converge) -> None:
     content = bytearray(Path(packed[1]).read_bytes())
     at = content.index(b"wheels/h11-") + 512 + 5000  # a byte inside a wheel, behind its header in the tar
     content[at] ^= 1

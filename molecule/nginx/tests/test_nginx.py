@@ -1,4 +1,4 @@
-"""What does a stranger on the network get, what does a guest with a certificate get, and what reaches the upstream?"""
+"""What a stranger on the network gets, what a guest with a certificate gets, and what reaches the upstream."""
 
 import os
 import shlex
@@ -19,11 +19,22 @@ PKI = "/etc/centralino/pki"
 
 @pytest.fixture
 def ask(controller: Host, address: str) -> Ask:
-    """Return curl from outside, trusting the internal authority alone; it returns the answer's headers and body, or curl's error."""
+    """Return curl from outside, trusting our authority alone; it returns headers and body, or curl's error."""
 
     def curl(where: str, *options: str) -> str:
         url = f"https://{address}{where}" if where.startswith((":", "/")) else where
-        command = ["curl", "--silent", "--show-error", "--include", "--max-time", "65", "--cacert", str(AUTHORITY / "ca.crt"), *options, url]
+        command = [
+            "curl",
+            "--silent",
+            "--show-error",
+            "--include",
+            "--max-time",
+            "65",
+            "--cacert",
+            str(AUTHORITY / "ca.crt"),
+            *options,
+            url,
+        ]
         answer = controller.run(shlex.join(command))
         return str(answer.stdout + answer.stderr)
 
@@ -50,9 +61,21 @@ def guest(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[str]
         folder = tmp_path_factory.mktemp("guest")
         key, request, certificate = (str(folder / name) for name in ("key", "csr", "crt"))
         new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-subj", subject]
-        authority = ["-CA", str(AUTHORITY / "ca.crt"), "-CAkey", str(AUTHORITY / "ca.key"), "-CAcreateserial", "-CAserial", str(folder / "srl")]
+        authority = [
+            "-CA",
+            str(AUTHORITY / "ca.crt"),
+            "-CAkey",
+            str(AUTHORITY / "ca.key"),
+            "-CAcreateserial",
+            "-CAserial",
+            str(folder / "srl"),
+        ]
         subprocess.run(["openssl", "req", *new, "-out", request], check=True, capture_output=True)
-        subprocess.run(["openssl", "x509", "-req", "-in", request, *authority, "-out", certificate], check=True, capture_output=True)
+        subprocess.run(
+            ["openssl", "x509", "-req", "-in", request, *authority, "-out", certificate],
+            check=True,
+            capture_output=True,
+        )
         return ["--cert", certificate, "--key", key]
 
     return make
@@ -119,7 +142,20 @@ def test_without_a_certificate_no_upstream_is_reached(ask: Ask) -> None:
 
 def test_a_certificate_of_another_authority_is_refused(ask: Ask, tmp_path: Path) -> None:
     key, certificate = str(tmp_path / "key"), str(tmp_path / "crt")
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, "-subj", "/CN=web01"]
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        key,
+        "-out",
+        certificate,
+        "-subj",
+        "/CN=web01",
+    ]
     subprocess.run(command, check=True, capture_output=True)
     answer = ask(":8443/agent/v1/x", "--cert", certificate, "--key", key)
     assert "X-Client-Name" not in answer
@@ -131,7 +167,13 @@ def test_the_certificates_name_reaches_the_upstream(ask: Ask, guest: Callable[[s
 
 
 def test_a_forged_name_does_not(ask: Ask, guest: Callable[[str], list[str]]) -> None:
-    forged = ["X-Client-Name: web01", "x-client-name: web01", "X_Client_Name: web01", "X-Forwarded-For: 192.0.2.1", "Forwarded: for=192.0.2.1"]
+    forged = [
+        "X-Client-Name: web01",
+        "x-client-name: web01",
+        "X_Client_Name: web01",
+        "X-Forwarded-For: 192.0.2.1",
+        "Forwarded: for=192.0.2.1",
+    ]
     headers = [word for header in forged for word in ("--header", header)]
     answer = ask(":8443/agent/v1/x", *headers, *guest("/CN=pbx07"))
     assert "X-Client-Name: pbx07\r\n" in answer
@@ -169,19 +211,25 @@ def test_a_new_certificate_is_taken_without_a_restart(host: Host) -> None:
 
     main, old = host.check_output("systemctl show --value --property MainPID nginx"), workers()
     host.check_output("systemctl reload centralino-certificate.service")
-    host.check_output("for try in $(seq 50); do test \"$(pgrep -P %s | sort)\" != %s && break; sleep 0.1; done", main, old)
+    host.check_output(
+        'for try in $(seq 50); do test "$(pgrep -P %s | sort)" != %s && break; sleep 0.1; done', main, old
+    )
     assert host.check_output("systemctl show --value --property MainPID nginx") == main
     assert workers() != old
 
 
 def test_bad_input_leaves_the_running_service_alone(host: Host, ask: Ask, converge: Converge) -> None:
-    before = host.check_output("sha256sum /etc/nginx/nginx.conf; systemctl show --value --property MainPID nginx; pgrep -c nginx")
+    before = host.check_output(
+        "sha256sum /etc/nginx/nginx.conf; systemctl show --value --property MainPID nginx; pgrep -c nginx"
+    )
     site = {"name": "bad", "certificate": f"{PKI}/{NAME}.crt", "certificate_key": f"{PKI}/{NAME}.key"}
     no_directive = {**site, "locations": [{"path": "/", "return": "204", "options": {"no_such_directive": "1"}}]}
     assert 'unknown directive "no_such_directive"' in converge(fails=True, nginx_sites=[no_directive])
     two_answers = {**site, "locations": [{"path": "/", "return": "204", "root": "/srv"}]}
     assert "it must have exactly one" in " ".join(converge(fails=True, nginx_sites=[two_answers]).split())
-    after = host.check_output("sha256sum /etc/nginx/nginx.conf; systemctl show --value --property MainPID nginx; pgrep -c nginx")
+    after = host.check_output(
+        "sha256sum /etc/nginx/nginx.conf; systemctl show --value --property MainPID nginx; pgrep -c nginx"
+    )
     assert after == before
     assert ask("/health").startswith("HTTP/2 204")
 

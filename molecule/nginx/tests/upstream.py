@@ -1,10 +1,10 @@
 """An upstream that answers with the headers that reached it, on a socket and on port 8000; /slow takes 55 seconds."""
 
-import os
 import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 SOCKET = "/run/upstream.sock"
 
@@ -13,6 +13,7 @@ class Echo(BaseHTTPRequestHandler):
     """Answers with the request's headers."""
 
     def do_GET(self) -> None:
+        """Answer, after a while where that is asked for."""
         if self.path.endswith("/slow"):
             time.sleep(55)
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -23,7 +24,7 @@ class Echo(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    do_POST = do_GET
+    do_POST = do_GET  # noqa: N815 - the library's name
 
     def address_string(self) -> str:
         """Name the client, who has no address on a socket."""
@@ -36,8 +37,9 @@ class OnSocket(ThreadingHTTPServer):
     address_family = socket.AF_UNIX
 
     def server_bind(self) -> None:
+        """Make the socket, open to nginx."""
         self.socket.bind(SOCKET)
-        os.chmod(SOCKET, 0o666)
+        Path(SOCKET).chmod(0o666)
         self.server_name, self.server_port = "localhost", 0
 
 

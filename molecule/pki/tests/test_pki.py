@@ -1,4 +1,4 @@
-"""Is the certificate good for what it is for, who can read its key, and is it replaced when it must be?"""
+"""The certificate is good for what it is for, its key is private, and it is replaced when it must be."""
 
 import os
 import stat
@@ -45,7 +45,10 @@ def test_both_ends_of_a_handshake_accept_it(host: Host) -> None:
         "systemd-run --quiet --collect --unit handshake openssl s_server -accept 14443 -www"
         f" {ours} -CAfile /etc/centralino/pki/ca.crt -Verify 1 -verify_return_error"
     )
-    ask = f"printf 'GET / HTTP/1.0\r\n\r\n' | openssl s_client -quiet -ign_eof -connect localhost:14443 -verify_hostname {NAME} -verify_return_error"
+    ask = (
+        r"printf 'GET / HTTP/1.0\r\n\r\n' | openssl s_client -quiet -ign_eof -connect localhost:14443"
+        f" -verify_hostname {NAME} -verify_return_error"
+    )
     try:
         host.check_output("for try in $(seq 50); do ss -Hltn 'sport = :14443' | grep -q . && break; sleep 0.1; done")
         assert "200 ok" in host.run(f"{ask} {ours}").stdout
@@ -83,7 +86,9 @@ def reader(host: Host) -> Iterator[str]:
     host.check_output("systemctl stop reader")
 
 
-def test_a_certificate_that_ends_soon_is_replaced_and_services_are_told(host: Host, converge: Converge, reader: str) -> None:
+def test_a_certificate_that_ends_soon_is_replaced_and_services_are_told(
+    host: Host, converge: Converge, reader: str
+) -> None:
     old, key = serial(host), public_key(host)
     converge()
     assert serial(host) == old
@@ -128,7 +133,9 @@ def test_half_an_authority_is_refused(converge: Converge) -> None:
         ({"pki_renew_before_days": 397}, "must be less than pki_certificate_days"),
     ],
 )
-def test_bad_input_is_refused_with_a_sentence(host: Host, converge: Converge, variables: dict[str, object], sentence: str) -> None:
+def test_bad_input_is_refused_with_a_sentence(
+    host: Host, converge: Converge, variables: dict[str, object], sentence: str
+) -> None:
     before = serial(host)
     assert sentence in " ".join(converge(fails=True, **variables).split())
     assert serial(host) == before

@@ -1,4 +1,4 @@
-"""Who gets in over the network?"""
+"""Who gets in over the network."""
 
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
@@ -14,7 +14,13 @@ def ask(host: Host, address: str, role: str, options: str, sql: str = "SELECT 1"
 
 
 def test_a_certificate_opens_the_role_that_it_is_mapped_to(host: Host, address: str) -> None:
-    answer = ask(host, address, "panel", f"{VERIFIED} {OURS}", "SELECT ssl, version FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+    answer = ask(
+        host,
+        address,
+        "panel",
+        f"{VERIFIED} {OURS}",
+        "SELECT ssl, version FROM pg_stat_ssl WHERE pid = pg_backend_pid()",
+    )
     assert answer.stdout.strip() == "t|TLSv1.3", answer.stderr
 
 
@@ -24,7 +30,10 @@ def test_and_no_other(host: Host, address: str) -> None:
 
 
 def test_without_a_certificate_there_is_no_way_in(host: Host, address: str) -> None:
-    assert "connection requires a valid client certificate" in ask(host, address, "panel", f"{VERIFIED} sslcert=/none sslkey=/none").stderr
+    assert (
+        "connection requires a valid client certificate"
+        in ask(host, address, "panel", f"{VERIFIED} sslcert=/none sslkey=/none").stderr
+    )
 
 
 def test_a_password_needs_tls(host: Host, address: str) -> None:
@@ -34,7 +43,9 @@ def test_a_password_needs_tls(host: Host, address: str) -> None:
 
 
 def test_old_tls_is_refused(host: Host, address: str) -> None:
-    old = host.run(f"openssl s_client -starttls postgres -connect {address}:5433 -tls1_1 -cipher DEFAULT:@SECLEVEL=0 </dev/null")
+    old = host.run(
+        f"openssl s_client -starttls postgres -connect {address}:5433 -tls1_1 -cipher DEFAULT:@SECLEVEL=0 </dev/null"
+    )
     assert "alert protocol version" in old.stderr
     assert host.run(f"openssl s_client -starttls postgres -connect {address}:5433 -tls1_2 </dev/null").rc == 0
 
@@ -46,8 +57,8 @@ def test_it_listens_where_it_was_told_alone(host: Host, address: str) -> None:
 
 def test_settings_take_effect(host: Host) -> None:
     shown = host.check_output(
-        "runuser -u postgres -- psql -X -A -t -p 5433 -c \"SELECT string_agg(current_setting(name), ' ' ORDER BY name) FROM pg_settings"
-        " WHERE name IN ('max_connections', 'shared_buffers')\""
+        "runuser -u postgres -- psql -X -A -t -p 5433"
+        " -c \"SELECT string_agg(current_setting(name), ' ' ORDER BY name) FROM pg_settings WHERE name IN ('max_connections', 'shared_buffers')\""
     )
     assert shown == "40 128MB"
 
@@ -59,7 +70,11 @@ def test_a_role_has_its_attributes(host: Host, address: str) -> None:
 
 def test_a_new_certificate_is_taken_without_a_restart(host: Host, address: str) -> None:
     def times() -> list[str]:
-        return ask(host, address, "panel", f"{VERIFIED} {OURS}", "SELECT pg_postmaster_start_time(), pg_conf_load_time()").stdout.strip().split("|")
+        return (
+            ask(host, address, "panel", f"{VERIFIED} {OURS}", "SELECT pg_postmaster_start_time(), pg_conf_load_time()")
+            .stdout.strip()
+            .split("|")
+        )
 
     before = times()
     host.check_output("systemctl reload centralino-certificate.service; sleep 1")

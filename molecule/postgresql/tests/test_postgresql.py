@@ -1,4 +1,4 @@
-"""Who gets in by the socket, who does not, and what happens to data and connections when the configuration changes?"""
+"""Who gets in by the socket, who does not, and what a change of the configuration does to the running server."""
 
 from collections.abc import Callable
 
@@ -9,10 +9,17 @@ from testinfra.host import Host
 Converge = Callable[..., str]
 
 
-def query(host: Host, system_user: str, role: str, sql: str, password: str = "", database: str = "panel") -> CommandResult:
+def query(
+    host: Host, system_user: str, role: str, sql: str, *, phrase: str = "", database: str = "panel"
+) -> CommandResult:
     """Ask as a user of the system for a role of the database."""
     return host.run(
-        "runuser -u %s -- env PGPASSWORD=%s psql -X -A -t -v ON_ERROR_STOP=1 -U %s -d %s -c %s", system_user, password, role, database, sql
+        "runuser -u %s -- env PGPASSWORD=%s psql -X -A -t -v ON_ERROR_STOP=1 -U %s -d %s -c %s",
+        system_user,
+        phrase,
+        role,
+        database,
+        sql,
     )
 
 
@@ -27,12 +34,19 @@ def started(host: Host) -> str:
 
 
 def test_the_mapped_user_owns_its_database(host: Host) -> None:
-    answer = query(host, "www-data", "panel", "CREATE TABLE seen (at int); INSERT INTO seen VALUES (7); SELECT at FROM seen; DROP TABLE seen")
+    answer = query(
+        host,
+        "www-data",
+        "panel",
+        "CREATE TABLE seen (at int); INSERT INTO seen VALUES (7); SELECT at FROM seen; DROP TABLE seen",
+    )
     assert answer.rc == 0
     assert "7" in answer.stdout
 
 
-@pytest.mark.parametrize(("system_user", "role"), [("nobody", "panel"), ("www-data", "postgres"), ("root", "panel"), ("root", "postgres")])
+@pytest.mark.parametrize(
+    ("system_user", "role"), [("nobody", "panel"), ("www-data", "postgres"), ("root", "panel"), ("root", "postgres")]
+)
 def test_nobody_takes_a_role_that_is_not_theirs(host: Host, system_user: str, role: str) -> None:
     answer = query(host, system_user, role, "SELECT 1")
     assert answer.rc != 0
@@ -40,8 +54,8 @@ def test_nobody_takes_a_role_that_is_not_theirs(host: Host, system_user: str, ro
 
 
 def test_a_password_is_asked_for_and_checked(host: Host) -> None:
-    assert query(host, "nobody", "reader", "SELECT 1", password="it's secret").rc == 0
-    wrong = query(host, "nobody", "reader", "SELECT 1", password="it's wrong")
+    assert query(host, "nobody", "reader", "SELECT 1", phrase="it's secret").rc == 0
+    wrong = query(host, "nobody", "reader", "SELECT 1", phrase="it's wrong")
     assert "password authentication failed" in wrong.stderr
 
 
@@ -52,8 +66,11 @@ def test_passwords_are_kept_as_scram(host: Host) -> None:
 
 def test_a_role_does_only_what_it_may(host: Host) -> None:
     assert query(host, "www-data", "panel", "CREATE TABLE IF NOT EXISTS private (a int)").rc == 0
-    assert "permission denied" in query(host, "nobody", "reader", "SELECT * FROM private", password="it's secret").stderr
-    assert "permission denied" in query(host, "nobody", "reader", "CREATE TEMPORARY TABLE x (a int)", password="it's secret").stderr
+    assert "permission denied" in query(host, "nobody", "reader", "SELECT * FROM private", phrase="it's secret").stderr
+    assert (
+        "permission denied"
+        in query(host, "nobody", "reader", "CREATE TEMPORARY TABLE x (a int)", phrase="it's secret").stderr
+    )
     assert "permission denied" in query(host, "www-data", "panel", "CREATE DATABASE other").stderr
 
 
@@ -101,15 +118,26 @@ def test_what_an_interrupted_run_left_is_caught_up(host: Host, converge: Converg
     ("variables", "sentence"),
     [
         ({"postgresql_settings": {"no_such_setting": "1"}}, 'unrecognized configuration parameter "no_such_setting"'),
-        ({"postgresql_access": [{"type": "local", "database": "all", "user": "all", "method": "cert"}]}, "which PostgreSQL would refuse"),
-        ({"postgresql_listen_addresses": ["0.0.0.0"]}, "apply the role pki first"),
+        (
+            {"postgresql_access": [{"type": "local", "database": "all", "user": "all", "method": "cert"}]},
+            "which PostgreSQL would refuse",
+        ),
+        ({"postgresql_listen_addresses": ["192.0.2.1"]}, "apply the role pki first"),
         ({"postgresql_databases": [{"name": "a b"}]}, "is not a plain name"),
     ],
 )
-def test_bad_input_is_refused_and_changes_nothing(host: Host, converge: Converge, variables: dict[str, object], sentence: str) -> None:
-    before = host.check_output("sha256sum /etc/postgresql/17/main/*.conf /etc/postgresql/17/main/conf.d/*"), started(host)
+def test_bad_input_is_refused_and_changes_nothing(
+    host: Host, converge: Converge, variables: dict[str, object], sentence: str
+) -> None:
+    before = (
+        host.check_output("sha256sum /etc/postgresql/17/main/*.conf /etc/postgresql/17/main/conf.d/*"),
+        started(host),
+    )
     assert sentence in " ".join(converge(fails=True, **variables).split()).replace('\\"', '"')
-    assert (host.check_output("sha256sum /etc/postgresql/17/main/*.conf /etc/postgresql/17/main/conf.d/*"), started(host)) == before
+    assert (
+        host.check_output("sha256sum /etc/postgresql/17/main/*.conf /etc/postgresql/17/main/conf.d/*"),
+        started(host),
+    ) == before
 
 
 def test_it_is_confined(host: Host) -> None:

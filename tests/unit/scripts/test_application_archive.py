@@ -39,7 +39,10 @@ def test_the_name_is_twelve_hexadecimal_digits_and_stable(archiver: ModuleType) 
     assert release(archiver) == release(archiver)
 
 
-@pytest.mark.parametrize("changed", ["pyproject.toml", "src/requirements-agent.txt", "src/centralino/__init__.py", "src/centralino/panel/page.html"])
+@pytest.mark.parametrize(
+    "changed",
+    ["pyproject.toml", "src/requirements-agent.txt", "src/centralino/__init__.py", "src/centralino/panel/page.html"],
+)
 def test_any_change_is_a_new_release(archiver: ModuleType, tmp_path: Path, changed: str) -> None:
     before = release(archiver)
     (tmp_path / changed).write_text("changed\n")
@@ -52,7 +55,10 @@ def test_a_renamed_file_is_a_new_release(archiver: ModuleType, tmp_path: Path) -
     assert release(archiver) != before
 
 
-@pytest.mark.parametrize("leftover", ["src/centralino/__pycache__/x.pyc", "src/centralino/.cache/x", "src/centralino.egg-info/SOURCES.txt", "README.md"])
+@pytest.mark.parametrize(
+    "leftover",
+    ["src/centralino/__pycache__/x.pyc", "src/centralino/.cache/x", "src/centralino.egg-info/SOURCES.txt", "README.md"],
+)
 def test_what_tools_leave_behind_is_not(archiver: ModuleType, tmp_path: Path, leftover: str) -> None:
     before = release(archiver)
     (tmp_path / leftover).parent.mkdir(parents=True, exist_ok=True)
