@@ -77,7 +77,7 @@ def test_nobody_but_root_writes_there(host: Host, home: str) -> None:
     assert host.check_output(f"find {home} -type d -not -perm -005") == ""
 
 
-def test_the_archive_does_not_stay(host: Host, home: str) -> None:
+def test_the_archive_does_not_stay(host: Host) -> None:
     assert not host.file("/opt/centralino/.incoming").exists
 
 
