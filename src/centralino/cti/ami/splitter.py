@@ -26,15 +26,13 @@ class Splitter:
     def feed(self, data: bytes | bytearray | memoryview) -> list[bytes]:
         """Return the frames that ``data`` completes."""
         self._buffer += data
-        end = self._buffer.rfind(_END, self._searched)
-        if end < 0:
+        if self._buffer.find(_END, self._searched) < 0:
             self._searched = max(0, len(self._buffer) - len(_END) + 1)
             self._drop_oversized()
             return []
-        whole = bytes(self._buffer[:end])
-        del self._buffer[: end + len(_END)]
+        *frames, rest = bytes(self._buffer).split(_END)
+        self._buffer = bytearray(rest)
         self._searched = 0
-        frames = whole.split(_END)
         if self._skipping:
             self._skipping = False
             del frames[0]
