@@ -104,6 +104,14 @@ def grow(cluster: Cluster, guest: Guest, drive: str, wanted: str) -> None:
     guest.config[drive] = ",".join([volid, *kept, f"size={sizes.write(size)}"])
 
 
+def forget_half_made(cluster: Cluster) -> None:
+    """Drop guests whose creation or cloning went with an earlier stand-in; a node would leave them locked for ever."""
+    for guest in [guest for guest in cluster.guests.values() if guest.config.get("lock") in ("create", "clone")]:
+        for volume in of_guest(cluster, guest):
+            remove_volume(cluster, guest.node, volume.volid)
+        del cluster.guests[guest.vmid]
+
+
 def children(cluster: Cluster, guest: Guest) -> list[Volume]:
     """Return the linked clones that hang on a guest's disks."""
     own = {volume.volid for volume in of_guest(cluster, guest)}

@@ -94,8 +94,20 @@ def _is_ssh_key(line: str) -> bool:
                 decoded = base64.b64decode(blob, validate=True)
             except ValueError:
                 return False
-            return decoded[4 : 4 + int.from_bytes(decoded[:4])] == kind.encode()
+            return _ssh_fields(decoded)[:1] == [kind.encode()]
     return False
+
+
+def _ssh_fields(blob: bytes) -> list[bytes]:
+    """Return the strings that a key consists of, each behind its length; none where the last is cut off (RFC 4251)."""
+    fields = []
+    while blob:
+        end = 4 + int.from_bytes(blob[:4])
+        if len(blob) < end:
+            return []
+        fields.append(blob[4:end])
+        blob = blob[end:]
+    return fields
 
 
 _DNS_NAME = _matching(

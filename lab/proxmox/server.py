@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from lab.errors import LabError
-from lab.proxmox import auth, schema
+from lab.proxmox import auth, disks, schema
 from lab.proxmox.api import access, clone, cluster, guests, nodes, power, storage
 from lab.proxmox.api.call import METHODS, Call
 from lab.proxmox.errors import ApiError, ParameterError
@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 def make_app(store: Store, runtime: Runtime) -> web.Application:
     """Return the web application."""
     tasks = Tasks(store)
+    disks.forget_half_made(store.cluster)
     store.save()
 
     async def handle(request: web.Request) -> web.Response:

@@ -1,0 +1,1 @@
+"""The Proxmox stand-in as clients see it: proxmoxer over HTTPS."""

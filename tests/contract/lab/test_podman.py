@@ -1,0 +1,190 @@
+"""The stand-in with real machines: systemd containers from the base image, reached over SSH as the provisioner's are.
+
+Needs root (or sudo without a password) and podman, as the lab does; makes the base image where it is not there yet.
+"""
+
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from lab import containers, host, images
+from lab.errors import LabError
+from lab.paths import Paths
+from lab.podman import Podman
+from lab.process import wait_until
+from lab.proxmox.runtime import PodmanRuntime, container_name
+from tests.contract.lab.conftest import StandIn, end_of, make_template, serve
+
+TEMPLATE, GUEST, COPY = 990100, 990101, 990102
+ADDRESS, OTHER_ADDRESS = "198.18.0.145", "198.18.0.146"
+
+
+@dataclass
+class Lab:
+    """The stand-in, its client and podman."""
+
+    podman: Podman
+    paths: Paths
+    stand_in: StandIn
+    api: Any
+    key: Path
+
+    def guest(self, vmid: int) -> Any:
+        return self.api.nodes("pve1").qemu(vmid)
+
+    def ssh(self, address: str, command: str, user: str = "ops") -> str:
+        options = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]
+        target = ["-o", "BatchMode=yes", "-o", "ConnectTimeout=3", "-i", str(self.key), f"{user}@{address}"]
+        return subprocess.run(["ssh", *options, *target, command], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    host.require_tools()
+    paths = Paths.default()
+    paths.make()
+    podman = Podman(host.detect(), paths.state)
+    images.ensure(images.GUEST, podman, paths, lambda _: None)
+    names = [container_name(vmid) for vmid in (TEMPLATE, GUEST, COPY)]
+    containers.remove(podman, paths, *names)
+    key = tmp_path_factory.mktemp("ssh") / "id_ed25519"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    stand_in = serve(tmp_path_factory.mktemp("proxmox"), PodmanRuntime(podman, paths))
+    made = Lab(podman, paths, stand_in, stand_in.client(), key)
+    make_template(made.api, TEMPLATE)
+    yield made
+    stand_in.stop()
+    containers.remove(podman, paths, *names)
+
+
+@pytest.fixture(scope="module")
+def started(lab: Lab) -> Lab:
+    """One guest, cloned, configured by cloud-init's fields alone, and started."""
+    assert end_of(lab.api, lab.guest(TEMPLATE).clone.post(newid=GUEST, name="pbx77")) == "OK"
+    lab.guest(GUEST).config.put(
+        cores=2, memory=1024, ciuser="ops", sshkeys=quote(lab.key.with_suffix(".pub").read_text(), safe=""),
+        ipconfig0=f"ip={ADDRESS}/24,gw=198.18.0.1", nameserver="198.18.0.1", searchdomain="lab.example",
+    )  # fmt: skip
+    assert end_of(lab.api, lab.guest(GUEST).status.start.post()) == "OK"
+    assert wait_until(lambda: containers.answers(ADDRESS, 22), seconds=60)
+    return lab
+
+
+def test_the_guest_is_what_cloud_init_was_told(started: Lab) -> None:
+    assert started.ssh(ADDRESS, "hostname --fqdn").strip() == "pbx77.lab.example"
+    assert started.ssh(ADDRESS, "sudo id --user").strip() == "0"
+    assert started.ssh(ADDRESS, "cat /etc/resolv.conf") == "nameserver 198.18.0.1\nsearch lab.example\n"
+    with pytest.raises(subprocess.CalledProcessError):
+        started.ssh(ADDRESS, "true", user="root")
+
+
+def test_systemd_runs_without_a_failed_unit(started: Lab) -> None:
+    assert started.ssh(ADDRESS, "systemctl is-system-running --wait").strip() == "running"
+
+
+def test_the_guest_owns_its_name_and_resolver_files(started: Lab) -> None:
+    """Podman mounts its own over them; roles rename over these files, which a mount point refuses."""
+    started.ssh(
+        ADDRESS,
+        "for f in hosts hostname resolv.conf; do sudo cp -p /etc/$f /etc/$f.x && sudo mv /etc/$f.x /etc/$f; done",
+    )
+
+
+def test_services_can_be_sandboxed(started: Lab) -> None:
+    options = ["ProtectSystem=strict", "PrivateTmp=yes", "PrivateUsers=yes", "DynamicUser=yes", "NoNewPrivileges=yes",
+               "ProtectProc=invisible", "SystemCallFilter=@system-service", "PrivateDevices=yes"]  # fmt: skip
+    command = f"sudo systemd-run --quiet --wait --pipe {' '.join(f'-p {option}' for option in options)} id --user"
+    assert int(started.ssh(ADDRESS, command)) >= 61184  # systemd.exec(5): the range of dynamic users
+
+
+def test_the_firewall_of_a_guest_is_its_own(started: Lab) -> None:
+    started.ssh(ADDRESS, "sudo nft add table inet proof && sudo nft delete table inet proof")
+
+
+def test_the_agent_tells_what_the_guest_sees(started: Lab) -> None:
+    assert started.guest(GUEST).agent.ping.post() == {"result": {}}
+    links = started.guest(GUEST).agent("network-get-interfaces").get()["result"]
+    card = next(link for link in links if link["name"] == "eth0")
+    assert ADDRESS in [address["ip-address"] for address in card["ip-addresses"]]
+    assert card["hardware-address"].upper() in started.guest(GUEST).config.get()["net0"]
+    assert started.guest(GUEST).agent("get-host-name").get()["result"]["host-name"] == "pbx77"
+
+
+def test_a_stop_keeps_the_disk_and_pending_hardware_comes_with_the_start(started: Lab) -> None:
+    started.ssh(ADDRESS, "echo kept | sudo tee /var/lib/proof")
+    started.guest(GUEST).config.put(ipconfig0=f"ip={OTHER_ADDRESS}/24,gw=198.18.0.1")
+    for power in ("stop", "start"):
+        assert end_of(started.api, started.guest(GUEST).status(power).post()) == "OK"
+    assert wait_until(lambda: containers.answers(OTHER_ADDRESS, 22), seconds=60)
+    assert started.ssh(OTHER_ADDRESS, "cat /var/lib/proof") == "kept\n"
+    started.guest(GUEST).config.put(ipconfig0=f"ip={ADDRESS}/24,gw=198.18.0.1")
+    assert end_of(started.api, started.guest(GUEST).status.shutdown.post(timeout=30)) == "OK"
+    assert started.guest(GUEST).status.current.get()["status"] == "stopped"
+    assert end_of(started.api, started.guest(GUEST).status.start.post()) == "OK"
+    assert wait_until(lambda: containers.answers(ADDRESS, 22), seconds=60)
+
+
+def test_a_crash_shows_in_the_api(started: Lab) -> None:
+    assert started.guest(GUEST).status.current.get()["status"] == "running"
+    started.podman("kill", container_name(GUEST))
+    assert wait_until(lambda: started.guest(GUEST).status.current.get()["status"] == "stopped", seconds=5)
+    assert end_of(started.api, started.guest(GUEST).status.start.post()) == "OK"
+    assert wait_until(lambda: containers.answers(ADDRESS, 22), seconds=60)
+
+
+def test_a_full_clone_copies_the_disk_and_not_the_identity(started: Lab) -> None:
+    assert end_of(started.api, started.guest(GUEST).clone.post(newid=COPY, name="pbx78", full=1), seconds=60) == "OK"
+    started.guest(COPY).config.put(ipconfig0=f"ip={OTHER_ADDRESS}/24,gw=198.18.0.1")
+    assert end_of(started.api, started.guest(COPY).status.start.post()) == "OK"
+    assert wait_until(lambda: containers.answers(OTHER_ADDRESS, 22), seconds=60)
+    assert started.ssh(OTHER_ADDRESS, "cat /var/lib/proof; hostname") == "kept\npbx78\n"
+    assert end_of(started.api, started.guest(COPY).status.stop.post()) == "OK"
+    assert end_of(started.api, started.guest(COPY).delete()) == "OK"
+    assert container_name(COPY) not in started.podman.containers()
+
+
+def test_an_address_that_is_taken_fails_in_the_task(started: Lab) -> None:
+    assert end_of(started.api, started.guest(TEMPLATE).clone.post(newid=COPY, name="twin")) == "OK"
+    started.guest(COPY).config.put(ipconfig0=f"ip={ADDRESS}/24,gw=198.18.0.1")
+    assert f"cannot have {ADDRESS}" in end_of(started.api, started.guest(COPY).status.start.post())
+    assert started.guest(COPY).status.current.get()["status"] == "stopped"
+    assert end_of(started.api, started.guest(COPY).delete()) == "OK"
+
+
+def test_host_keys_are_each_guests_own(started: Lab) -> None:
+    name = "lab-contract-keys"
+    machine = containers.Machine(name, OTHER_ADDRESS, "", containers.Seed(name))
+    containers.run(started.podman, started.paths, machine, progress=lambda _: None)
+    try:
+        keys = [_host_key(address) for address in (ADDRESS, OTHER_ADDRESS)]
+        assert len(set(keys)) == 2
+    finally:
+        containers.remove(started.podman, started.paths, name)
+
+
+def test_a_container_with_a_taken_address_is_refused_and_leaves_nothing(started: Lab) -> None:
+    machine = containers.Machine("lab-contract-twin", ADDRESS, "", containers.Seed("twin"))
+    with pytest.raises(LabError, match=f"cannot have {re.escape(ADDRESS)}"):
+        containers.run(started.podman, started.paths, machine, progress=lambda _: None)
+    assert "lab-contract-twin" not in started.podman.containers()
+
+
+def test_a_container_removed_by_hand_is_a_lost_disk(started: Lab) -> None:
+    """Last: it takes the guest away."""
+    containers.remove(started.podman, started.paths, container_name(GUEST))
+    time.sleep(0.5)
+    assert started.guest(GUEST).status.current.get()["status"] == "stopped"
+    assert "was removed by hand" in end_of(started.api, started.guest(GUEST).status.start.post())
+    assert end_of(started.api, started.guest(GUEST).delete()) == "OK"
+
+
+def _host_key(address: str) -> str:
+    done = subprocess.run(["ssh-keyscan", "-t", "ed25519", address], capture_output=True, text=True, check=True)
+    return done.stdout.split()[-1]
