@@ -1,4 +1,4 @@
-"""An upstream that answers with the headers that reached it, on a socket and on port 8000; /slow takes 55 seconds."""
+"""An upstream that answers with the headers that reached it, on a socket and on port 8000; /slow takes 52 seconds."""
 
 import socket
 import threading
@@ -15,7 +15,7 @@ class Echo(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer, after a while where that is asked for."""
         if self.path.endswith("/slow"):
-            time.sleep(55)
+            time.sleep(52)
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         body = str(self.headers).encode()
         self.send_response(200)
