@@ -16,7 +16,13 @@ def event(name: str, **headers: str) -> bytes:
 def hint(tenant: int, number: str, status: int, **headers: str) -> bytes:
     """Return the event that tells an extension's state."""
     return event(
-        "ExtensionStatus", **headers, Exten=number, Context=f"t{tenant}-internal", Hint="", Status=str(status), StatusText="x"
+        "ExtensionStatus",
+        **headers,
+        Exten=number,
+        Context=f"t{tenant}-internal",
+        Hint="",
+        Status=str(status),
+        StatusText="x",
     )
 
 
