@@ -20,6 +20,7 @@ from lab.paths import Paths
 from lab.podman import Podman
 from lab.process import wait_until
 from lab.proxmox.runtime import PodmanRuntime, container_name
+from lab.seed import Seed
 from tests.contract.lab.conftest import StandIn, end_of, make_template, serve
 
 TEMPLATE, GUEST, COPY = 990100, 990101, 990102
@@ -160,7 +161,7 @@ def test_an_address_that_is_taken_fails_in_the_task(started: Lab) -> None:
 
 def test_host_keys_are_each_guests_own(started: Lab) -> None:
     name = "lab-contract-keys"
-    machine = containers.Machine(name, OTHER_ADDRESS, "", containers.Seed(name))
+    machine = containers.Machine(name, OTHER_ADDRESS, "", Seed(name))
     containers.run(started.podman, started.paths, machine, progress=lambda _: None)
     try:
         keys = [_host_key(address) for address in (ADDRESS, OTHER_ADDRESS)]
@@ -170,7 +171,7 @@ def test_host_keys_are_each_guests_own(started: Lab) -> None:
 
 
 def test_a_container_with_a_taken_address_is_refused_and_leaves_nothing(started: Lab) -> None:
-    machine = containers.Machine("lab-contract-twin", ADDRESS, "", containers.Seed("twin"))
+    machine = containers.Machine("lab-contract-twin", ADDRESS, "", Seed("twin"))
     with pytest.raises(LabError, match=f"cannot have {re.escape(ADDRESS)}"):
         containers.run(started.podman, started.paths, machine, progress=lambda _: None)
     assert "lab-contract-twin" not in started.podman.containers()

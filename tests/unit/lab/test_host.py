@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -36,7 +37,7 @@ def test_cgroup2_is_recognised_by_its_mount(mounts: str, found: bool) -> None:
 
 def test_limits_are_no_higher_than_the_machine_permits() -> None:
     found = host.detect()
-    hard = host.resource.getrlimit(host.resource.RLIMIT_NOFILE)[1]
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     assert found.may_raise_limits or found.files <= hard
 
 

@@ -9,8 +9,8 @@ from lab.proxmox.tasks import Tasks, upid
 
 def full() -> Cluster:
     return Cluster(
-        guests={100: Guest(100, "pve1", {"name": "pbx01", "cores": 4}, 1.5, pending={"memory": "4096"}, has_container=True)},
-        volumes={"pve1/local-lvm:vm-100-disk-0": Volume("local-lvm:vm-100-disk-0", "pve1", 3, "images", "raw", 1.5, 100, "cloud")},
+        guests={100: Guest(100, "pve1", {"name": "pbx01", "cores": 4}, 1.5, {"memory": "4096"}, has_container=True)},
+        volumes={"pve1/a:vm-100-disk-0": Volume("a:vm-100-disk-0", "pve1", 3, "images", "raw", 1.5, 100, "cloud")},
         tasks=[Task("UPID:x", "pve1", "qmstart", "100", "root@pam", 1, 2, 3, 4, "OK", ["TASK OK"])],
         secrets={"root@pam": "hash"},
         grants=[Grant("/", "root@pam", "Centralino")],
