@@ -29,6 +29,7 @@ _BUSY: Final = (
     "got timeout",
     "is locked",
     "exists",
+    "already running",
     "checksum mismatch",
     "detected modified",
 )

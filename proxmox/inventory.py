@@ -79,7 +79,7 @@ def load(source: str) -> tuple[Host, ...]:
         loader.set_basedir(str(_PLAYBOOKS))
     try:
         _unlock_vault(loader)
-        inventory = InventoryManager(loader=loader, sources=[source])
+        inventory = InventoryManager(loader=loader, sources=[str(Path(source).resolve())])
         manager = VariableManager(loader=loader, inventory=inventory)
         hosts = inventory.get_hosts(GROUP) if GROUP in inventory.groups else []
         guests = tuple(_read(host, manager, loader) for host in sorted(hosts, key=lambda host: host.name))

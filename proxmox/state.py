@@ -72,6 +72,7 @@ def read(send: Send, guests: Iterable[Guest], templates: Iterable[Template]) -> 
     nodes: dict[str, Node] = {}
     storages: dict[tuple[str, str], Storage] = {}
     machines: dict[int, Machine] = {}
+    unsure: set[int] = set()
     for entry in send(calls.resources()):
         match entry.get("type"):
             case "node":
@@ -85,6 +86,9 @@ def read(send: Send, guests: Iterable[Guest], templates: Iterable[Template]) -> 
                 available = entry.get("status", "available") == "available"
                 storages[entry["node"], entry["storage"]] = Storage(content, bool(entry.get("shared")), available)
             case "qemu" | "lxc" as kind:
+                # For a moment after it was made or started, the list does not know it.
+                if entry.get("status") not in {"running", "stopped"}:
+                    unsure.add(int(entry["vmid"]))
                 machines[int(entry["vmid"])] = Machine(
                     vmid=int(entry["vmid"]),
                     node=entry["node"],
@@ -101,7 +105,12 @@ def read(send: Send, guests: Iterable[Guest], templates: Iterable[Template]) -> 
     places += [(template.vmid, template.node) for template in templates]
     wanted_bridges = {node for vmid, node in places if vmid not in machines} & nodes.keys()
     with ThreadPoolExecutor(max_workers=8) as pool:
-        read_machines = [pool.submit(_with_config, send, found) for found in known]
+        read_machines = [
+            pool.submit(machine, send, found.node, found.vmid)
+            if found.vmid in unsure
+            else pool.submit(_with_config, send, found)
+            for found in known
+        ]
         read_images = {key: pool.submit(images, send, *key) for key in wanted_images}
         read_bridges = {node: pool.submit(_bridges, send, node) for node in wanted_bridges if nodes[node].online}
         machines |= {found.vmid: found for found in (future.result() for future in read_machines)}

@@ -156,8 +156,10 @@ class StandIn:
 
 
 @pytest.fixture
-def stand_in(tmp_path: Path) -> Iterator[StandIn]:
-    """Start the lab's stand-in on a port of its own."""
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
+    """Start the lab's stand-in on a port of its own, with tasks that take moments."""
+    monkeypatch.setattr("lab.proxmox.tasks.SHORTEST", 0.03)
+    monkeypatch.setattr("lab.proxmox.api.clone.COPY_SECONDS", 0.05)
     folder = tmp_path / "state"
     folder.mkdir()
     store, machines, requests = Store(folder / "cluster.json"), Machines(), list[tuple[str, str]]()
