@@ -1,0 +1,107 @@
+"""Ask ntpd, in its sandbox and with its configuration, in a container that may not set the clock.
+
+Debian's unit starts only where the clock may be set. The tests lift that condition for their own time: without the
+capability ntpd measures and answers, and cannot touch the clock.
+"""
+
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from testinfra.host import Host
+
+SERVER = ("198.18.0.1", 123)
+EPOCH = 2_208_988_800
+"""Seconds from NTP's epoch, 1900, to that of Unix."""
+
+RUN_ANYWAY = """[Unit]
+ConditionCapability=
+[Service]
+Type=exec
+ExecStart=
+ExecStart=/usr/sbin/ntpd -n -g -c /etc/ntpsec/ntp.conf -p /run/ntpd.pid
+"""
+"""What Debian's wrapper runs, in the foreground and without dropping to an account that would need the capability."""
+
+ASK = """
+import socket, sys
+udp = socket.socket(type=socket.SOCK_DGRAM)
+udp.bind((sys.argv[1], 0))
+udp.settimeout(2)
+udp.sendto(bytes.fromhex(sys.argv[2]), ("127.0.0.1", 123))
+print(len(udp.recv(999)))
+"""
+VARIABLES = "1602" + 10 * "00"
+"""A request for the system's variables (RFC 9327): mode 6, operation 2."""
+
+
+def now() -> bytes:
+    """Return the time as NTP writes it: seconds and their fraction, 32 bits each."""
+    seconds = time.time() + EPOCH
+    return struct.pack("!II", int(seconds), int(seconds % 1 * 2**32))
+
+
+def serve(udp: socket.socket) -> None:
+    """Answer with this machine's time until the socket is closed."""
+    while True:
+        try:
+            request, client = udp.recvfrom(1024)
+        except OSError:
+            return
+        received = now()
+        head = struct.pack("!BBbbII4s", 0x24, 1, 6, -20, 0, 1, b"TEST")
+        udp.sendto(head + received + request[40:48] + received + now(), client)
+
+
+@pytest.fixture(scope="module")
+def ntpd(host: Host) -> Iterator[Host]:
+    """Run ntpd, and on this machine a server for it."""
+    with socket.socket(type=socket.SOCK_DGRAM) as udp:
+        udp.bind(SERVER)
+        threading.Thread(target=serve, args=[udp], daemon=True).start()
+        folder = "/run/systemd/system/ntpsec.service.d"
+        host.check_output("install -d %s && printf %%s %s > %s/zz-molecule.conf", folder, RUN_ANYWAY, folder)
+        host.check_output("systemctl daemon-reload && systemctl restart ntpsec")
+        yield host
+        host.check_output("systemctl stop ntpsec && rm %s/zz-molecule.conf && systemctl daemon-reload", folder)
+
+
+def test_a_container_leaves_the_clock_to_its_host(host: Host) -> None:
+    assert host.service("ntpsec").is_enabled
+    host.check_output("systemctl start ntpsec")
+    assert not host.service("ntpsec").is_running
+    assert host.check_output("systemctl show --property=ConditionResult --value ntpsec") == "no"
+
+
+def test_it_takes_the_time_from_the_server(ntpd: Host) -> None:
+    reach, offset, deadline = 0, 1.0, time.monotonic() + 30
+    while not reach and time.monotonic() < deadline:
+        time.sleep(0.5)
+        server = ntpd.check_output("ntpq --numeric --peers").splitlines()[-1].lstrip(" *+-#xo").split()
+        assert server[0] == SERVER[0]
+        reach, offset = int(server[6], 8), float(server[8])
+    assert reach, "no answer of the server arrived"
+    assert abs(offset) < 1000, "milliseconds between two readings of the same clock"
+
+
+def test_it_tells_its_state_to_this_machine_alone(ntpd: Host) -> None:
+    assert ntpd.run("python3 -c %s 127.0.0.1 %s", ASK, VARIABLES).rc == 0
+    assert "TimeoutError" in ntpd.run("python3 -c %s 127.0.0.2 %s", ASK, VARIABLES).stderr
+
+
+def test_it_writes_nothing_outside_of_its_own_state(ntpd: Host) -> None:
+    process = ntpd.check_output("systemctl show --property=MainPID --value ntpsec")
+    assert ntpd.run("nsenter --mount --target %s touch /etc/ntpsec/x", process).rc != 0
+    assert ntpd.run("nsenter --mount --target %s touch /var/lib/ntpsec/x", process).rc == 0
+
+
+def test_it_is_the_only_one_who_sets_the_clock(host: Host) -> None:
+    assert not host.package("systemd-timesyncd").is_installed
+
+
+def test_the_service_is_sandboxed(host: Host) -> None:
+    # systemd rates a service from 0 (safe) to 100.
+    assert host.run("systemd-analyze security --no-pager --threshold=30 ntpsec.service").rc == 0
