@@ -1,9 +1,12 @@
 """Rebuild Debian's Asterisk for the guests' release and publish it as a signed flat APT repository.
 
-The work happens in a container from the base image, by the scripts in ``recipe/``: ``prepare.sh`` (tools, build dependencies,
-source), ``compile.sh`` and ``repository.sh``. Their content is the fingerprint of what is published: as long as it is unchanged, a
-run only looks and returns. An interrupted run is continued: the prepared container and the compiler cache stay.
+The work happens in a container from the base image, by the scripts in ``recipe/``: ``prepare.sh`` (tools, build
+dependencies, source), ``compile.sh`` and ``repository.sh``. Their content is the fingerprint of what is published: as
+long as it is unchanged, a run only looks and returns. An interrupted run is continued: the prepared container and the
+compiler cache stay.
 """
+
+# ruff: noqa: INP001, S603, T201 - a program of its own; it runs podman and prints for the person who builds
 
 import argparse
 import fcntl
@@ -29,6 +32,7 @@ CHECKOUT = HERE.parent.parent
 RECIPE = HERE / "recipe"
 CONTAINER = "centralino-asterisk-builder"
 LABEL = "centralino.recipe"
+LAB_IMAGE = "localhost/centralino/base"
 _LIMIT = 16384
 """Open files and processes that the build may use: ample, and less than any machine allows."""
 
@@ -43,7 +47,7 @@ class Settings:
 
     podman: list[str]
     image: str | None
-    """Base image (Debian 13); None asks the lab for its own."""
+    """Base image (Debian 13); None takes the lab's own."""
     network: str | None
     cache: Path
     mirror: str
@@ -51,6 +55,7 @@ class Settings:
     check_valid_until: str
     jobs: int
     rebuild: bool
+    clean: bool
 
     @property
     def repository(self) -> Path:
@@ -84,18 +89,20 @@ def fingerprint(recipe: Path) -> str:
 def is_current(repository: Path, wanted: str) -> bool:
     """Tell whether the repository was completely published from the wanted recipe."""
     mark = repository / "fingerprint"
-    parts = ("InRelease", "Packages", "centralino.asc", "version")
-    return mark.is_file() and mark.read_text().strip() == wanted and all((repository / part).is_file() for part in parts)
+    if not mark.is_file() or mark.read_text().strip() != wanted:
+        return False
+    return all((repository / part).is_file() for part in ("InRelease", "Packages", "centralino.asc", "version"))
 
 
 def publish(source: Path, repository: Path, mark: str) -> None:
     """Bring the files of ``source`` into the live ``repository`` so that a client sees the old state or the new one.
 
-    Packages and the indexes by hash come first and disturb nobody, then the named indexes, then the signed files that refer to
-    them; what is no longer referred to goes last. The folder itself stays, since a web server may have it mounted.
+    Packages and the indexes by hash come first and disturb nobody, then the named indexes, then the signed files that
+    refer to them; what is no longer referred to goes last. The folder itself stays: a web server may have it mounted.
     """
     order = {"Packages": 1, "Packages.gz": 1, "Release": 2, "Release.gpg": 2, "InRelease": 3}
-    files = sorted((path for path in source.rglob("*") if path.is_file()), key=lambda path: (order.get(path.name, 0), path.name))
+    found = (path for path in source.rglob("*") if path.is_file())
+    files = sorted(found, key=lambda path: (order.get(path.name, 0), path.name))
     repository.mkdir(parents=True, exist_ok=True)
     (repository / "fingerprint").unlink(missing_ok=True)
     names = {path.relative_to(source) for path in files}
@@ -106,8 +113,9 @@ def publish(source: Path, repository: Path, mark: str) -> None:
         shutil.copyfile(path, temporary)
         temporary.chmod(0o644)
         temporary.replace(target)
-    for path in [path for path in repository.rglob("*") if path.is_file() and path.relative_to(repository) not in names]:
-        path.unlink()
+    for path in list(repository.rglob("*")):
+        if path.is_file() and path.relative_to(repository) not in names:
+            path.unlink()
     (repository / "fingerprint").write_text(mark + "\n")
 
 
@@ -120,36 +128,43 @@ class Builder:
         self._progress = progress
 
     def start(self) -> None:
-        """Start the container of this recipe, keeping a prepared one from an interrupted run; stop what still runs in it."""
+        """Start the container, the prepared one of an interrupted run if there is one; end what still runs in it."""
         label = self._podman("inspect", "--format", f'{{{{index .Config.Labels "{LABEL}"}}}}', CONTAINER, check=False)
         if label == self._mark:
             self._podman("stop", "--time", "0", CONTAINER, check=False)
             if self._podman("start", CONTAINER, check=False):
                 return
-        self._podman("rm", "--force", "--time", "0", CONTAINER, check=False)
+        self.remove()
         settings = self._settings
-        mounts = {RECIPE: "/recipe:ro", settings.work / "out": "/out", settings.work / "ccache": "/ccache", settings.keys: "/keys"}
+        mounts = {
+            RECIPE: "/recipe:ro",
+            settings.work / "out": "/out",
+            settings.work / "ccache": "/ccache",
+            settings.keys: "/keys",
+        }
         for folder in mounts:
             folder.mkdir(parents=True, exist_ok=True)
         settings.keys.chmod(0o700)
-        # Never more than this shell may have: where the capability to raise limits is missing, a container cannot have more.
+        # Never more than this shell may have: without the capability to raise limits, a container cannot have more.
         limits = [
             f"{name}={min(_LIMIT, hard) if hard != resource.RLIM_INFINITY else _LIMIT}"
-            for name, (_, hard) in (("nofile", resource.getrlimit(resource.RLIMIT_NOFILE)), ("nproc", resource.getrlimit(resource.RLIMIT_NPROC)))
+            for name, (_, hard) in (
+                ("nofile", resource.getrlimit(resource.RLIMIT_NOFILE)),
+                ("nproc", resource.getrlimit(resource.RLIMIT_NPROC)),
+            )
         ]
         self._podman(
             *("run", "--detach", "--name", CONTAINER, "--label", f"{LABEL}={self._mark}", "--pids-limit=-1"),
             *(part for limit in limits for part in ("--ulimit", limit)),
             *(part for folder, target in mounts.items() for part in ("--volume", f"{folder}:{target}")),
             *(("--network", settings.network) if settings.network else ()),
-            *(settings.image or lab_image(), "sleep", "infinity"),
+            *(settings.image or self._lab_image(), "sleep", "infinity"),
         )
 
     def run(self, stage: str, script: str, **environment: str) -> None:
         """Run a script of the recipe; its output goes to the log and drives the progress display.
 
-        Raises:
-            BuildError: the script failed; its own words if it said ``FAILURE: …``.
+        A script that failed raises :class:`BuildError`, with the script's own words if it said ``FAILURE: …``.
         """
         settings = self._settings
         command = [*settings.podman, "exec", *(f"--env={name}={value}" for name, value in environment.items())]
@@ -182,25 +197,28 @@ class Builder:
 
     def remove(self) -> None:
         """Remove the container."""
-        self._podman("rm", "--force", "--time", "0", CONTAINER)
+        self._podman("rm", "--force", "--ignore", "--time", "0", CONTAINER)
+
+    def _lab_image(self) -> str:
+        """Return the newest base image that the lab has made."""
+        found = self._podman("images", "--filter", f"reference={LAB_IMAGE}", "--format", "{{.Repository}}:{{.Tag}}")
+        if not found:
+            raise BuildError("the lab has no base image yet: run 'make up', or name a Debian 13 image with --image")
+        return found.splitlines()[0]
 
     def _podman(self, *arguments: str, check: bool = True) -> str:
         try:
-            done = subprocess.run([*self._settings.podman, *arguments], cwd=CHECKOUT, capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                [*self._settings.podman, *arguments], cwd=CHECKOUT, capture_output=True, text=True, check=False
+            )
         except FileNotFoundError as error:
-            raise BuildError(f"{self._settings.podman[0]} was not found: install podman or name the command with --podman") from error
+            raise BuildError(
+                f"{self._settings.podman[0]} was not found: install podman or name the command with --podman"
+            ) from error
         if check and done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise BuildError(f"podman {arguments[0]} failed for the builder container {CONTAINER}: {last}")
         return done.stdout.strip() if done.returncode == 0 else ""
-
-
-def lab_image() -> str:
-    """Ask the lab for its base image, which it makes if need be."""
-    done = subprocess.run([sys.executable, "-m", "lab", "image"], cwd=CHECKOUT, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode or not done.stdout.strip():
-        raise BuildError("the lab has no base image: run 'python -m lab image', or name a Debian 13 image with --image")
-    return done.stdout.strip().splitlines()[-1]
 
 
 @contextmanager
@@ -246,8 +264,15 @@ def build(settings: Settings) -> None:
                 raise
             publish(settings.work / "out", settings.repository, mark)
             builder.remove()
+            shutil.rmtree(settings.work / "out")
     minutes, seconds = divmod(round(time.monotonic() - began), 60)
     print(f"asterisk: {describe(settings.repository)} built in {minutes} min {seconds} s")
+
+
+def clean(settings: Settings) -> None:
+    """Remove what a build leaves behind for the next attempt; the published repository and its key stay."""
+    Builder(settings, "", Progress(sys.stderr)).remove()
+    shutil.rmtree(settings.work, ignore_errors=True)
 
 
 def describe(repository: Path) -> str:
@@ -258,16 +283,30 @@ def describe(repository: Path) -> str:
 def parse(arguments: list[str]) -> Settings:
     """Read the command line."""
     default_cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "centralino"
-    parser = argparse.ArgumentParser(prog="packages/asterisk/build", description="Build Asterisk into a signed APT repository.")
+    parser = argparse.ArgumentParser(
+        prog="packages/asterisk/build", description="Build Asterisk into a signed APT repository."
+    )
     parser.add_argument("--cache", type=Path, default=default_cache, help="folder of caches (default: %(default)s)")
     parser.add_argument("--podman", help="podman command (default: the lab's, in its namespace)")
     parser.add_argument("--image", help="Debian 13 base image (default: the lab's)")
     parser.add_argument("--network", help="podman network of the builder container (default: podman's)")
-    parser.add_argument("--mirror", default="http://deb.debian.org/debian", help="Debian mirror of the source (default: %(default)s)")
+    parser.add_argument(
+        "--mirror", default="http://deb.debian.org/debian", help="Debian mirror of the source (default: %(default)s)"
+    )
     parser.add_argument("--apt-proxy", default="", help="HTTP proxy for APT in the builder container")
-    parser.add_argument("--check-valid-until", choices=("yes", "no"), default="yes", help="no: accept a mirror whose Release file is past its date")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="parallel compiler runs (default: %(default)s)")
+    parser.add_argument(
+        "--check-valid-until",
+        choices=("yes", "no"),
+        default="yes",
+        help="no: accept a mirror whose Release file is past its date",
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, help="parallel compiler runs (default: %(default)s)"
+    )
     parser.add_argument("--rebuild", action="store_true", help="build even if the repository is current")
+    parser.add_argument(
+        "--clean", action="store_true", help="remove the builder's container, compiler cache and log, and build nothing"
+    )
     given = parser.parse_args(arguments)
     return Settings(
         podman=shlex.split(given.podman) if given.podman else [sys.executable, "-m", "lab", "podman", "--"],
@@ -279,6 +318,7 @@ def parse(arguments: list[str]) -> Settings:
         check_valid_until=given.check_valid_until,
         jobs=given.jobs,
         rebuild=given.rebuild,
+        clean=given.clean,
     )
 
 
@@ -291,7 +331,7 @@ def main() -> int:
     settings = parse(sys.argv[1:])
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        build(settings)
+        (clean if settings.clean else build)(settings)
     except BuildError as error:
         print(f"asterisk: {error}", file=sys.stderr)
         return 1

@@ -1,15 +1,17 @@
 """What a person sees of a build: stage, elapsed time, how far the compiler is."""
 
+# ruff: noqa: INP001 - beside builder.py, on its path
+
 import time
 from types import TracebackType
 from typing import Self, TextIO
 
-# Seconds that a line of the build's output stands for, measured on two quiet cores. Only their proportions matter: they
-# turn lines into a percentage that moves evenly.
+# Seconds that a line of the build's output stands for, measured on two quiet cores. Only their proportions matter:
+# they turn lines into a percentage that moves evenly.
 _COSTS = {"checking": 0.1, "[pjproject]": 2.6, "[CC]": 0.23, "Installing": 0.02}
 _TOTAL = 0.1 * 660 + 2.6 * 29 + 0.23 * 875 + 0.02 * 127 + 25
 _EVERY = {True: 0.25, False: 20.0}
-"""Seconds between two reports: on a terminal, which is one line that changes, and elsewhere, which is a new line each."""
+"""Seconds between two reports: on a terminal (one line that changes) and elsewhere (a new line each)."""
 _WIDTH = 100
 
 
@@ -27,7 +29,9 @@ class Progress:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._terminal:
             self._stream.write("\r\033[K")
             self._stream.flush()

@@ -1,7 +1,5 @@
 """The two languages that the tests speak to Asterisk: a SIP request and its answer, and the manager interface (AMI)."""
 
-# ruff: noqa: INP001 - beside the tests, on their path
-
 import secrets
 import socket
 import ssl
@@ -17,7 +15,7 @@ def tls_context(ca: str) -> ssl.SSLContext:
 
 
 def sip_options(host: str, port: int, *, context: ssl.SSLContext | None = None) -> str:
-    """Send an OPTIONS request (RFC 3261 §11) and return the answer; over TLS where a context is given, else over UDP."""
+    """Send an OPTIONS request (RFC 3261 §11), over TLS where a context is given, and return the answer."""
     kind = socket.SOCK_STREAM if context else socket.SOCK_DGRAM
     with socket.socket(socket.AF_INET, kind) as plain:
         plain.settimeout(SECONDS)
@@ -68,5 +66,8 @@ class Manager:
 @contextmanager
 def manager(host: str, port: int, context: ssl.SSLContext) -> Iterator[Manager]:
     """Connect to the manager interface over TLS."""
-    with socket.create_connection((host, port), timeout=SECONDS) as plain, context.wrap_socket(plain, server_hostname=host) as connection:
+    with (
+        socket.create_connection((host, port), timeout=SECONDS) as plain,
+        context.wrap_socket(plain, server_hostname=host) as connection,
+    ):
         yield Manager(connection)

@@ -1,7 +1,5 @@
 """The role asterisk with its defaults: what a phone, a manager program and a stranger find."""
 
-# ruff: noqa: INP001 - pytest is given the path
-
 import re
 import socket
 import ssl
@@ -76,8 +74,22 @@ def test_old_tls_is_refused(address: str, context: ssl.SSLContext, port: int) ->
     context.minimum_version = ssl.TLSVersion.TLSv1
     context.maximum_version = ssl.TLSVersion.TLSv1_1
     context.set_ciphers("ALL:@SECLEVEL=0")  # or this side's OpenSSL would refuse, and the test show nothing
-    with socket.create_connection((address, port), timeout=5) as plain, pytest.raises(ssl.SSLError, match="(?i)alert|version|eof"):
+    with (
+        socket.create_connection((address, port), timeout=5) as plain,
+        pytest.raises(ssl.SSLError, match=r"(?i)alert|version|eof"),
+    ):
         context.wrap_socket(plain, server_hostname=address)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("port", [5061, 5039])
+def test_today_s_tls_is_spoken(address: str, context: ssl.SSLContext, port: int, version: ssl.TLSVersion) -> None:
+    context.minimum_version = context.maximum_version = version
+    with (
+        socket.create_connection((address, port), timeout=5) as plain,
+        context.wrap_socket(plain, server_hostname=address) as connection,
+    ):
+        assert connection.version() == version.name.replace("_", ".")
 
 
 def test_unknown_endpoint_learns_nothing_and_is_logged(host: Host, address: str) -> None:
@@ -91,17 +103,20 @@ def test_manager_lets_the_right_secret_in(address: str, context: ssl.SSLContext,
     with manager(address, 5039, context) as ami:
         assert ami.greeting.startswith("Asterisk Call Manager/")
         assert ami.action("Login", Username=cti["name"], Secret=cti["secret"])["Response"] == "Success"
-        assert ami.action("ExtensionStateList")["Response"] in {"Success", "Error"}  # an error where there is no hint yet
         assert "Permission denied" in ami.action("Command", Command="core show version")["Message"]
 
 
-def test_manager_refuses_a_wrong_secret_and_logs_it(host: Host, address: str, context: ssl.SSLContext, cti: dict[str, str]) -> None:
+def test_manager_refuses_a_wrong_secret_and_logs_it(
+    host: Host, address: str, context: ssl.SSLContext, cti: dict[str, str]
+) -> None:
     with manager(address, 5039, context) as ami:
         assert ami.action("Login", Username=cti["name"], Secret="wrong" * 5)["Message"] == "Authentication failed"
     assert 'SecurityEvent="InvalidPassword",' in host.check_output("tail -n 5 /var/log/asterisk/security.log")
 
 
-def test_manager_refuses_the_right_secret_from_elsewhere(address: str, context: ssl.SSLContext, variables: dict[str, Any]) -> None:
+def test_manager_refuses_the_right_secret_from_elsewhere(
+    address: str, context: ssl.SSLContext, variables: dict[str, Any]
+) -> None:
     user = variables["asterisk_manager_users"][1]
     with manager(address, 5039, context) as ami:
         assert ami.action("Login", Username=user["name"], Secret=user["secret"])["Message"] == "Authentication failed"
@@ -114,7 +129,8 @@ def test_plain_manager_is_refused(address: str) -> None:
 
 def test_plain_manager_lets_nobody_in_on_loopback(host: Host, cti: dict[str, str]) -> None:
     login = f"Action: Login\\r\\nUsername: {cti['name']}\\r\\nSecret: {cti['secret']}\\r\\n\\r\\n"
-    script = f"import socket; s = socket.create_connection(('127.0.0.1', 5038), 5); s.recv(99); s.sendall(b'{login}'); print(s.recv(999))"
+    connect = "import socket; s = socket.create_connection(('127.0.0.1', 5038), 5); s.recv(99)"
+    script = f"{connect}; s.sendall(b'{login}'); print(s.recv(999))"
     assert "Authentication failed" in host.check_output("python3 -c %s", script)
 
 
@@ -172,7 +188,7 @@ def test_logs_rotate(host: Host) -> None:
 
 @pytest.fixture
 def release(host: Host) -> Iterator[None]:
-    """A release as the PBX agent makes it: one endpoint and its hint."""
+    """Make a release as the PBX agent does: one endpoint and its hint."""
     host.check_output("mkdir -p %s", RELEASE)
     for name, text in (("pjsip.conf", PJSIP), ("extensions.conf", EXTENSIONS)):
         host.check_output("printf %%s %s > %s", text, f"{RELEASE}/{name}")
@@ -207,7 +223,8 @@ def test_trial_asterisk_boots_beside_the_live_one(host: Host) -> None:
         done
         sed -E -e "s,^(astetcdir).*,\\1 => $PWD," -e "s,^ast(run|db|log|spool|cache)dir.*,ast\\1dir => $PWD/\\1," \
             /etc/asterisk/asterisk.conf > asterisk.conf
-        unshare --map-root-user --net sh -c 'ip link set lo up && exec asterisk -f -C "$PWD/asterisk.conf"' > output 2>&1 &
+        boot='ip link set lo up && exec asterisk -f -C "$PWD/asterisk.conf"'
+        unshare --map-root-user --net sh -c "$boot" > output 2>&1 &
         for _ in 1 2 3 4 5 6 7 8 9 10; do [ -S run/asterisk.ctl ] && break; sleep 0.3; done
         asterisk -C "$PWD/asterisk.conf" -rx 'core waitfullybooted'
         asterisk -C "$PWD/asterisk.conf" -rx 'pjsip show endpoints'

@@ -1,11 +1,14 @@
 """Ansible module: write many small files in one connection, and say which of them changed."""
 
+# ruff: noqa: E402, INP001 - Ansible reads the documentation before anything is imported
+
 DOCUMENTATION = r"""
 module: asterisk_files
 short_description: Write many small files in one connection
 description:
   - Writes files whose content was rendered on the controller, each atomically, and reports which of them changed.
-  - Asterisk is configured by two dozen small files; one task for each would cost most of the time of a run that changes nothing.
+  - Asterisk is configured by two dozen small files; one task for each would be most of the time of a run that changes
+    nothing.
 options:
   files:
     description: Absolute path to content.
@@ -66,10 +69,14 @@ class Writer:
 
     def write(self, path: Path, content: str) -> None:
         """Write one file if its content or its permissions differ."""
-        before = path.read_text(encoding="utf-8", errors="replace") if path.is_file() and not path.is_symlink() else None
+        before = (
+            path.read_text(encoding="utf-8", errors="replace") if path.is_file() and not path.is_symlink() else None
+        )
         changed = before != content
         if changed:
-            self.diffs.append({"before_header": str(path), "after_header": str(path), "before": before or "", "after": content})
+            self.diffs.append(
+                {"before_header": str(path), "after_header": str(path), "before": before or "", "after": content}
+            )
             if not self.module.check_mode:
                 self._replace(path, content)
         if path.is_file():
@@ -82,9 +89,10 @@ class Writer:
     def remove_others(self, folder: Path, pattern: str, keep: set[str]) -> None:
         """Remove what the pattern finds in a folder and nobody here wrote."""
         for path in sorted(folder.glob(pattern)) if folder.is_dir() else ():
-            if path.name in keep or path.is_dir() and not path.is_symlink():
+            if path.name in keep or (path.is_dir() and not path.is_symlink()):
                 continue
             self.removed.append(str(path))
+            self.diffs.append({"before_header": str(path), "after_header": "removed", "before": "\n", "after": ""})
             if not self.module.check_mode:
                 path.unlink()
 
@@ -96,7 +104,14 @@ class Writer:
         self.module.atomic_move(temporary, str(path))
 
 
-_NO_ATTRIBUTES: dict[str, Any] = {"seuser": None, "serole": None, "selevel": None, "setype": None, "attributes": None, "unsafe_writes": False}
+_NO_ATTRIBUTES: dict[str, Any] = {
+    "seuser": None,
+    "serole": None,
+    "selevel": None,
+    "setype": None,
+    "attributes": None,
+    "unsafe_writes": False,
+}
 
 
 def main() -> None:
@@ -120,14 +135,16 @@ def main() -> None:
         for path, content in files.items():
             writer.write(path, content)
         if given["only_in"]:
-            writer.remove_others(Path(given["only_in"]), given["only_pattern"], {path.name for path in files} | set(given["keep"]))
+            writer.remove_others(
+                Path(given["only_in"]), given["only_pattern"], {path.name for path in files} | set(given["keep"])
+            )
     except OSError as error:
         module.fail_json(msg=f"{error.filename}: {error.strerror}")
     module.exit_json(
         changed=bool(writer.written or writer.removed),
         written=writer.written,
         removed=writer.removed,
-        diff=writer.diffs + [{"before_header": path, "after_header": "removed", "before": "", "after": ""} for path in writer.removed],
+        diff=writer.diffs,
     )
 
 
