@@ -1,0 +1,134 @@
+"""Every template renders as its task would, from defaults and a scenario's variables; an undefined one is an error."""
+
+import re
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import init_plugin_loader
+from ansible.template import Templar, trust_as_template
+
+from tests.unit.roles.role_files import ROLES, ROOT, SCENARIOS, Task, folder, role_of, tasks
+
+MANAGED = re.compile("Ansible managed|overwritten", re.IGNORECASE)
+TEMPLATE = "ansible.builtin.template"
+
+HOST = {
+    "ansible_check_mode": False,
+    "ansible_host": "192.0.2.10",
+    "ansible_user": "root",
+    "inventory_hostname": "pbx01",
+    "groups": {"all": ["pbx01"]},
+    "group_names": [],
+    "playbook_dir": str(ROOT / "playbooks"),
+    # What a script of the project would print; packing the application takes too long for a unit test.
+    "application_build": "0123456789ab /tmp/0123456789ab.tar.gz",
+    "application_packed": "0123456789ab /tmp/0123456789ab.tar.gz",
+    # What a role has found out on the machine before it renders.
+    "__nginx_ipv6": {"stat": {"exists": True}},
+    "ansible_facts": {
+        "architecture": "x86_64",
+        "distribution": "Debian",
+        "distribution_major_version": "13",
+        "distribution_release": "trixie",
+        "distribution_version": "13.1",
+        "env": {},
+        "memtotal_mb": 4096,
+        "processor_vcpus": 4,
+        "user_id": "root",
+        "virtualization_tech_guest": ["container", "podman"],
+        "virtualization_type": "podman",
+    },
+}
+
+CASES = [(role_of(scenario), scenario) for scenario in SCENARIOS if role_of(scenario) in ROLES]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ansible_plugins() -> None:
+    """Let Ansible find the collections' filters."""
+    init_plugin_loader([])
+
+
+@pytest.fixture
+def loader() -> DataLoader:
+    """Return Ansible's own reader of YAML."""
+    return DataLoader()
+
+
+@pytest.mark.parametrize(("role", "scenario"), CASES)
+def test_templates_render(
+    role: str, scenario: str, loader: DataLoader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = tmp_path / "ssh_key"
+    key.with_suffix(".pub").write_text(f"ssh-ed25519 {'A' * 68} test\n")
+    monkeypatch.setenv("MOLECULE_EPHEMERAL_DIRECTORY", str(tmp_path))
+    monkeypatch.setenv("MOLECULE_PROJECT_DIRECTORY", str(ROOT))
+    variables = {
+        **HOST,
+        "ansible_ssh_private_key_file": str(key),
+        "ansible_search_path": [str(folder(role))],
+        "role_path": str(folder(role)),
+        "role_name": role,
+        **read(loader, folder(role) / "defaults" / "main.yml"),
+        **read(loader, folder(role) / "vars" / "main.yml"),
+        **read(loader, ROOT / "molecule" / scenario / "vars.yml"),
+    }
+    turns = [(task[TEMPLATE]["src"], known) for task, known in template_tasks(role, loader, variables)]
+    for source, known in [*turns, *((file, variables) for file in written_otherwise(role))]:
+        name = Templar(loader=loader, variables=known).template(trust_as_template(source))
+        text = Templar(loader=loader, variables={**known, "file": name}).template(
+            trust_as_template("{{ lookup('ansible.builtin.template', file) }}")
+        )
+        assert MANAGED.search(text), f"{name} does not say that changes made by hand are lost"
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_no_template_is_left_over(role: str) -> None:
+    """A template that no task names is dead."""
+    words = "".join(file.read_text() for part in ("tasks", "vars") for file in (folder(role) / part).glob("*.yml"))
+    for file in written_otherwise(role):
+        assert Path(file).name.removesuffix(".j2") in words, f"no task of {role} writes {file}"
+
+
+def written_otherwise(role: str) -> list[str]:
+    """Return the templates that no task with the template module names; a name with an expression fits what matches."""
+    patterns = [pattern(task[TEMPLATE]["src"]) for task in tasks(role) if TEMPLATE in task]
+    files = sorted((folder(role) / "templates").rglob("[!_]*.j2"))
+    names = [str(file.relative_to(folder(role) / "templates")) for file in files]
+    return [name for name in names if not any(fnmatch(name, wanted) for wanted in patterns)]
+
+
+def pattern(source: str) -> str:
+    """Return a template's name with a star for each expression in it."""
+    parts = source.split("{{")
+    return parts[0] + "".join("*" + part.partition("}}")[2] for part in parts[1:])
+
+
+def read(loader: DataLoader, file: Path) -> dict[str, Any]:
+    """Return a file of variables, its strings marked as templates; nothing where there is none."""
+    return (loader.load_from_file(str(file), trusted_as_template=True) or {}) if file.exists() else {}
+
+
+def template_tasks(role: str, loader: DataLoader, variables: dict[str, Any]) -> Iterator[tuple[Task, dict[str, Any]]]:
+    """Yield each task that renders a template, once for each turn of its loop, with the variables that it sees."""
+    for task in tasks(role):
+        if TEMPLATE not in task:
+            continue
+        known = {**variables, **trusted(task.get("vars", {}))}
+        name = task.get("loop_control", {}).get("loop_var", "item")
+        items = Templar(loader=loader, variables=known).template(trusted(task.get("loop", [None])))
+        for item in items:
+            yield task, {**known, name: item}
+
+
+def trusted(value: Any) -> Any:
+    """Mark the strings in a value as templates, as Ansible does with a task's own words."""
+    if isinstance(value, dict):
+        return {key: trusted(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [trusted(inner) for inner in value]
+    return trust_as_template(value) if isinstance(value, str) else value
