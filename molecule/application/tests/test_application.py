@@ -14,7 +14,7 @@ ARCHIVER = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"]) / "scripts" / "applica
 IMPORTS = {
     "agent": "centralino.asterisk, centralino.agent, httpx, pydantic",
     "cti": "centralino.cti, httpx, orjson, picows, jwt, yaml, uvloop",
-    "panel": "centralino.panel, django, axes, csp, modernrpc, gunicorn, psycopg, jwt, yaml, typer",
+    "panel": "centralino.panel, django, axes, csp, defusedxml, gunicorn, psycopg, jwt, yaml, typer",
 }
 
 
