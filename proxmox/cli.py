@@ -87,8 +87,6 @@ def _limited(cluster: Cluster, names: Sequence[str] | None) -> Cluster:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from rich.console import Console  # noqa: PLC0415
-
     from proxmox import show  # noqa: PLC0415  (what needs the network's libraries is imported when the inventory has been found good)
     from proxmox.api import Api  # noqa: PLC0415
 
@@ -98,13 +96,11 @@ def _plan(options: argparse.Namespace) -> int:
     if options.json:
         _write(json.dumps(show.plan_data(plan), indent=1))
     else:
-        show.print_plan(Console(highlight=False), _title(cluster), plan)
+        show.print_plan(sys.stdout, _title(cluster), plan)
     return OK if plan.empty else TO_DO
 
 
 def _apply(options: argparse.Namespace) -> int:
-    from rich.console import Console  # noqa: PLC0415
-
     from proxmox import apply, converge, show, ssh  # noqa: PLC0415
     from proxmox.api import Api  # noqa: PLC0415
 
@@ -123,7 +119,7 @@ def _apply(options: argparse.Namespace) -> int:
     converge.settle(api, apply.task_ids(cluster), 1800, lambda text: _say(f"waiting: {text}"))
     state, plan = _look(api, cluster)
     if not options.json:
-        show.print_plan(Console(highlight=False), _title(cluster), plan)
+        show.print_plan(sys.stdout, _title(cluster), plan)
     with show.Lines(works) as lines:
         outcomes = apply.apply(api, cluster, state, lines)
     changed = any(outcome.changed for outcome in outcomes) or any(made_key)

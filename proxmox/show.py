@@ -1,40 +1,48 @@
 """How a plan and its application look: for people, and as JSON for machines."""
 
+import os
 import sys
 import time
 from collections.abc import Iterable
 from dataclasses import asdict
 from types import TracebackType
-from typing import Any, Self
-
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from typing import TYPE_CHECKING, Any, Final, Self, TextIO
 
 from proxmox.apply import Outcome
 from proxmox.plan import Plan, Work
 
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
 READY = "ready"
+_STYLES: Final = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
 
 
-def print_plan(console: Console, title: str, plan: Plan) -> None:
-    """Print a plan as a diff: ``+`` is made, ``~`` is changed, ``=`` is as wanted."""
-    console.print(f"[bold]{escape(title)}[/bold]")
+def print_plan(out: TextIO, title: str, plan: Plan) -> None:
+    """Write a plan as a diff: ``+`` is made, ``~`` is changed, ``=`` is as wanted. Coloured on a terminal."""
+    paint = _paint if out.isatty() and "NO_COLOR" not in os.environ else _plain
+    lines = [paint("bold", title)]
     for work in plan.works:
         sign, colour = ("=", "dim") if not work.steps else ("~", "yellow") if work.exists else ("+", "green")
         kind = "template " if work.template else ""
-        console.print(
-            f"[{colour}]{sign} {kind}{escape(work.name)}[/{colour}] [dim]({work.vmid} on {escape(work.node)})[/dim]"
-        )
+        lines.append(f"{paint(colour, f'{sign} {kind}{work.name}')} {paint('dim', f'({work.vmid} on {work.node})')}")
         for step in work.steps:
-            note = f" [yellow]({escape(step.note)})[/yellow]" if step.note else ""
-            console.print(f"    {step.action:<10} [dim]{escape(step.reason)}[/dim]{note}", soft_wrap=True)
+            note = f" {paint('yellow', f'({step.note})')}" if step.note else ""
+            lines.append(f"    {step.action:<10} {paint('dim', step.reason)}{note}")
             for change in step.changes:
-                before = "" if not work.exists else f"[red]{escape(change.before)}[/red] → "
-                console.print(f"      {change.key:<12} {before}[green]{escape(change.after)}[/green]", soft_wrap=True)
-        for note in work.notes:
-            console.print(f"    [dim]note: {escape(note)}[/dim]", soft_wrap=True)
-    console.print(summary(plan))
+                before = f"{paint('red', change.before)} → " if work.exists else ""
+                lines.append(f"      {change.key:<12} {before}{paint('green', change.after)}")
+        lines += [f"    {paint('dim', f'note: {note}')}" for note in work.notes]
+    out.write("\n".join([*lines, summary(plan), ""]))
+    out.flush()
+
+
+def _paint(style: str, text: str) -> str:
+    return f"\033[{_STYLES[style]}m{text}\033[0m"
+
+
+def _plain(_: str, text: str) -> str:
+    return text
 
 
 def summary(plan: Plan) -> str:
@@ -97,14 +105,8 @@ class Lines:
         self._tasks: dict[str, TaskID] = {}
         self._progress: Progress | None = None
         if sys.stderr.isatty():
-            columns = (
-                SpinnerColumn(finished_text="✓"),
-                TextColumn("[bold]{task.description}"),
-                TimeElapsedColumn(),
-                TextColumn("{task.fields[doing]}"),
-            )
-            self._progress = Progress(*columns, console=Console(stderr=True))
-            self._tasks = {name: self._progress.add_task(escape(name), total=1, doing="") for name in names}
+            self._progress = _bars()
+            self._tasks = {name: self._progress.add_task(name, total=1, doing="") for name in names}
 
     def __enter__(self) -> Self:
         if self._progress:
@@ -120,7 +122,17 @@ class Lines:
     def __call__(self, name: str, doing: str) -> None:
         """Say what is being done with a subject."""
         if self._progress and name in self._tasks:
-            self._progress.update(self._tasks[name], doing=escape(doing), completed=1 if doing == READY else 0)
+            self._progress.update(
+                self._tasks[name], doing=doing.replace("[", r"\["), completed=1 if doing == READY else 0
+            )
         elif self._last.get(name) != doing:
             self._last[name] = doing
             sys.stderr.write(f"{time.monotonic() - self._begin:6.1f} s  {name}: {doing}\n")
+
+
+def _bars() -> "Progress":
+    from rich.console import Console  # noqa: PLC0415  (imported where it is needed: a plan has to be quick)
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+    name, doing = TextColumn("{task.description}", markup=False), TextColumn("{task.fields[doing]}", markup=False)
+    return Progress(SpinnerColumn(finished_text="✓"), name, TimeElapsedColumn(), doing, console=Console(stderr=True))

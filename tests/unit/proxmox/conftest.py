@@ -185,8 +185,11 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandI
         return runner, int(runner.addresses[0][1])
 
     async def end(runner: web.AppRunner) -> None:
+        # Clients keep their connections open, and TLS would wait for their farewell.
+        for connection in runner.server.connections if runner.server else ():
+            if isinstance(connection.transport, asyncio.Transport):
+                connection.transport.abort()
         await runner.cleanup()
-        await asyncio.sleep(0.05)  # TLS connections close in the loop's next rounds
 
     runner, port = loop.run_until_complete(serve())
     thread = threading.Thread(target=loop.run_forever)

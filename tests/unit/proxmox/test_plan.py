@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxmox import plan, values
+from proxmox.desired import DESCRIPTION
 from proxmox.plan import Action, Step
 from proxmox.sizing import Size
 from proxmox.state import Machine
@@ -56,7 +57,7 @@ def test_clone_to_another_node() -> None:
         ("tags", "centralino", {"tags": "centralino;pbx"}),
         ("ipconfig0", "ip=198.18.0.12/24,gw=198.18.0.1", {"ipconfig0": "ip=198.18.0.11/24,gw=198.18.0.1"}),
         ("onboot", 0, {"onboot": 1}),
-        ("description", "", {"description": plan.DESCRIPTION}),
+        ("description", "", {"description": DESCRIPTION}),
         ("net0", "virtio=02:00:00:00:00:11,bridge=vmbr7", {"net0": "virtio=02:00:00:00:00:11,bridge=vmbr0"}),
         ("net0", "virtio=02:00:00:00:00:11,bridge=vmbr0,tag=9", {"net0": "virtio=02:00:00:00:00:11,bridge=vmbr0"}),
     ],
