@@ -113,3 +113,9 @@ def test_nothing_dumps_core(host: Host, ssh: LogIn) -> None:
 
 def test_the_kernel_of_a_container_is_left_alone(host: Host) -> None:
     assert not host.file("/etc/sysctl.d/60-centralino.conf").exists
+
+
+def test_a_user_whose_key_is_none_is_refused(converge: Callable[..., str], ssh: LogIn) -> None:
+    said = converge(fails=True, base_users=[{"name": "anna", "keys": ["CHANGE-ME"]}])
+    assert 'The user "anna" in base_users needs' in " ".join(said.split())
+    assert ssh("anna", "true").rc == 0

@@ -2,7 +2,7 @@
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from testinfra.host import Host
@@ -169,6 +169,12 @@ def test_an_unreadable_file_of_bans_leaves_the_firewall_up(host: Host, address: 
     host.check_output("systemctl start centralino-firewall")
     assert host.service("centralino-firewall").is_running
     assert not connects(address, 8002)
+
+
+def test_rules_that_would_lock_ansible_out_are_refused(converge: Callable[..., str], address: str) -> None:
+    said = converge(fails=True, firewall_rules=[{"name": "sip", "protocol": "tcp", "ports": ["5061"]}])
+    assert "firewall_rules has no rule for port 22/tcp" in " ".join(said.split())
+    assert connects(address, 22)
 
 
 def test_it_starts_at_boot_alone(host: Host) -> None:
