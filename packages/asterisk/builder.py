@@ -132,7 +132,7 @@ class Builder:
         label = self._podman("inspect", "--format", f'{{{{index .Config.Labels "{LABEL}"}}}}', CONTAINER, check=False)
         if label == self._mark:
             self._podman("stop", "--time", "0", CONTAINER, check=False)
-            if self._podman("start", CONTAINER, check=False):
+            if self._podman("start", CONTAINER, check=False) and self._repair():
                 return
         self.remove()
         settings = self._settings
@@ -160,6 +160,12 @@ class Builder:
             *(("--network", settings.network) if settings.network else ()),
             *(settings.image or self._lab_image(), "sleep", "infinity"),
         )
+
+    def _repair(self) -> bool:
+        """Finish the installation of packages that an interruption broke off; False where that is impossible."""
+        finish = "dpkg --configure -a && apt-get --yes --fix-broken install && echo whole"
+        shell = ("exec", "--env=DEBIAN_FRONTEND=noninteractive", CONTAINER, "sh", "-c", finish)
+        return self._podman(*shell, check=False).endswith("whole")
 
     def run(self, stage: str, script: str, **environment: str) -> None:
         """Run a script of the recipe; its output goes to the log and drives the progress display.

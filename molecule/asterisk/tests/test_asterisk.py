@@ -1,5 +1,6 @@
 """The role asterisk with its defaults: what a phone, a manager program and a stranger find."""
 
+import json
 import re
 import socket
 import ssl
@@ -36,6 +37,10 @@ EXTENSIONS = f"""
 [t9-internal]
 exten => 101,hint,PJSIP/{ENDPOINT}
 exten => 101,1,Dial(PJSIP/{ENDPOINT})
+exten => 200,1,Set(CHANNEL(accountcode)=t9)
+same => n,Answer()
+same => n,Playback(beep)
+same => n,Hangup()
 """
 
 
@@ -90,6 +95,27 @@ def test_today_s_tls_is_spoken(address: str, context: ssl.SSLContext, port: int,
         context.wrap_socket(plain, server_hostname=address) as connection,
     ):
         assert connection.version() == version.name.replace("_", ".")
+
+
+def test_renewed_certificate_is_read_without_a_restart(host: Host, address: str) -> None:
+    folder, name = "/etc/centralino/pki", "molecule-asterisk"
+    process = host.check_output("systemctl show --property MainPID --value asterisk")
+    host.check_output("cp --preserve --recursive %s /root/pki", folder)
+    before = [ssl.get_server_certificate((address, port)) for port in (5061, 5039)]
+    try:
+        host.check_output(
+            "cd %s && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=renewed"
+            " -keyout renewed -out renewed.crt && cat renewed > %s.key && cat renewed.crt > %s.crt",
+            *(folder, name, name),
+        )
+        host.check_output("systemctl reload centralino-certificate")
+        after = [ssl.get_server_certificate((address, port)) for port in (5061, 5039)]
+    finally:
+        host.check_output("cp --preserve --recursive /root/pki/. %s && rm -r /root/pki %s/renewed*", folder, folder)
+        host.check_output("systemctl reload centralino-certificate")
+    assert before[0] == before[1]
+    assert after[0] == after[1] != before[0]
+    assert process == host.check_output("systemctl show --property MainPID --value asterisk")
 
 
 def test_unknown_endpoint_learns_nothing_and_is_logged(host: Host, address: str) -> None:
@@ -210,6 +236,21 @@ def test_release_is_loaded_by_a_reload(host: Host, address: str, context: ssl.SS
         while seen.get("Event") != "ExtensionStatus":
             seen = ami.message()
     assert (seen["Exten"], seen["Context"], seen["StatusText"]) == ("101", "t9-internal", "Unavailable")
+
+
+@pytest.mark.usefixtures("release")
+def test_call_leaves_its_history_as_json(host: Host) -> None:
+    cli(host, "module reload pbx_config.so")
+    cli(host, "channel originate Local/200@t9-internal application Wait 1")
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline and not host.file("/var/log/asterisk/cdr-custom/cdr.json").exists:
+        time.sleep(0.5)
+    records = host.check_output("cat /var/log/asterisk/cdr-custom/cdr.json").splitlines()
+    events = host.check_output("cat /var/log/asterisk/cel-custom/cel.json").splitlines()
+    calls = {(record["accountcode"], record["dcontext"], record["disposition"]) for record in map(json.loads, records)}
+    assert ("t9", "t9-internal", "ANSWERED") in calls
+    assert all(json.loads(record)["uniqueid"].startswith("molecule-asterisk-") for record in records)
+    assert "ANSWER" in {json.loads(event)["eventtype"] for event in events}
 
 
 @pytest.mark.usefixtures("release")
