@@ -17,6 +17,7 @@ from pathlib import Path
 
 import django
 import httpx
+import pytest
 
 FOLDER = Path(tempfile.mkdtemp(prefix="centralino-panel-"))
 CONFIG = FOLDER / "panel.toml"
@@ -67,39 +68,46 @@ def database() -> Iterator[None]:
 
 @contextmanager
 def server(*arguments: str, socket: Path = APP_SOCKET) -> Iterator[Path]:
-    """Run the panel under gunicorn as the guest does; the arguments outrank its configuration."""
-    APP_SOCKET.parent.mkdir(exist_ok=True)
-    log = FOLDER / "gunicorn.log"
+    """Run the panel under gunicorn on a socket, as the guest does; yield the socket."""
+    socket.parent.mkdir(exist_ok=True)
+    with _gunicorn("--bind", f"unix:{socket}", *arguments, client=httpx.HTTPTransport(uds=str(socket))):
+        yield socket
+
+
+@contextmanager
+def tls_server(certificate: Path, key: Path, port: int) -> Iterator[str]:
+    """Run the panel under gunicorn for a browser on this machine; yield its address."""
+    arguments = ("--bind", f"localhost:{port}", "--certfile", str(certificate), "--keyfile", str(key))
+    with _gunicorn(*arguments, client=httpx.HTTPTransport(verify=False), address=f"https://localhost:{port}"):
+        yield f"https://localhost:{port}"
+
+
+@contextmanager
+def _gunicorn(*arguments: str, client: httpx.HTTPTransport, address: str = "http://panel.test") -> Iterator[None]:
     command = [sys.executable, "-m", "gunicorn", "--config", "python:centralino.panel.server"]
-    command += ["--workers", "2", "--threads", "24", "--bind", f"unix:{APP_SOCKET}", *arguments]
-    with log.open("w") as stream:
+    command += ["--workers", "2", "--threads", "24", *arguments]
+    log = FOLDER / "gunicorn.log"
+    with log.open("w") as stream, httpx.Client(transport=client, timeout=30) as asking:
         process = subprocess.Popen(command, stdout=stream, stderr=stream)
         try:
-            _wait_for(socket, process, log)
-            yield socket
+            # The socket is open long before a worker takes requests.
+            for _ in range(300):
+                if _answers(asking, address) or process.poll() is not None:
+                    break
+                time.sleep(0.1)
+            if not _answers(asking, address):
+                pytest.fail(f"the panel did not start: {log.read_text()}")
+            yield
         finally:
             process.terminate()
             process.wait(30)
 
 
-def _answers(socket: Path) -> bool:
-    """Tell whether a worker takes requests: gunicorn opens the socket long before."""
-    headers = {"Host": "panel.test", "X-Forwarded-Proto": "https"}
+def _answers(asking: httpx.Client, address: str) -> bool:
     try:
-        with httpx.Client(transport=httpx.HTTPTransport(uds=str(socket)), headers=headers, timeout=30) as client:
-            return client.get("http://panel.test/health").is_success
+        return asking.get(f"{address}/health").is_success
     except httpx.TransportError:
         return False
-
-
-def _wait_for(socket: Path, process: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(300):
-        if socket.exists() and _answers(socket):
-            return
-        if process.poll() is not None:
-            break
-        time.sleep(0.1)
-    raise RuntimeError(f"the panel did not start: {log.read_text()}")
 
 
 CONFIG.write_text(

@@ -1,0 +1,150 @@
+"""The panel behind nginx, asked over the network as browsers and agents ask it."""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from testinfra.host import Host
+
+TENANT = """
+id: 175
+name: Studio Medico Rossi
+pbx: molecule-panel
+administrators: [admin@rossi.example]
+extensions:
+  - {number: "101", name: Reception, login: anna@rossi.example, devices: [{name: desk}]}
+"""
+PASSWORD = "correct horse battery 7"
+AUTHORITY = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"], "pki", "ca.crt")
+
+
+def command(host: Host, text: str, given: str = "") -> str:
+    return host.check_output(f"centralino {text} <<'END'\n{given}\nEND")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tenant(host: Host) -> None:
+    command(host, "tenant import -", TENANT)
+    for login in ("anna@rossi.example", "admin@rossi.example"):
+        command(host, f"user password {login}", PASSWORD)
+
+
+@pytest.fixture
+def browser(address: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=f"https://{address}", verify=str(AUTHORITY), timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+def agent(host: Host, address: str, tmp_path: Path) -> Iterator[httpx.Client]:
+    """Return a client that shows the guest's own certificate."""
+    for kind in ("crt", "key"):
+        (tmp_path / kind).write_text(host.file(f"/etc/centralino/pki/molecule-panel.{kind}").content_string)
+    certificate = (str(tmp_path / "crt"), str(tmp_path / "key"))
+    with httpx.Client(base_url=f"https://{address}:8443", verify=str(AUTHORITY), cert=certificate, timeout=30) as client:
+        yield client
+
+
+def log_in(browser: httpx.Client, login: str, password: str) -> httpx.Response:
+    form = browser.get("/login")
+    found = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', form.text)
+    assert found
+    data = {"csrfmiddlewaretoken": found[1], "username": login, "password": password}
+    return browser.post("/login", data=data, headers={"Referer": f"{browser.base_url}/login"})
+
+
+def test_a_person_logs_in_and_sees_the_live_page(browser: httpx.Client) -> None:
+    assert browser.get("/").headers["Location"] == "/login?next=/"
+    answer = log_in(browser, "anna@rossi.example", PASSWORD)
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/")
+    page = browser.get("/")
+    assert 'data-extension="101"' in page.text
+    for address in re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text):
+        static = browser.get(address)
+        assert static.status_code == 200, address
+        assert "max-age=315360000" in static.headers["Cache-Control"]
+    found = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)
+    assert found
+    headers = {"X-CSRFToken": found[1], "Referer": f"{browser.base_url}/"}
+    token = browser.post("/live/token", headers=headers).json()
+    assert token["url"] == "wss://cti.example.org:8777/live"
+    assert token["token"].count(".") == 2
+
+
+def test_browsers_are_told_to_be_strict(browser: httpx.Client) -> None:
+    headers = browser.get("/login").headers
+    assert headers.get_list("Strict-Transport-Security") == ["max-age=31536000"]
+    assert "connect-src 'self' wss://cti.example.org:8777" in headers["Content-Security-Policy"]
+
+
+def test_the_fifth_wrong_password_locks_that_address_out(browser: httpx.Client) -> None:
+    wrong = log_in(browser, "admin@rossi.example", "wrong")
+    assert wrong.status_code == 200
+    assert "do not match" in wrong.text
+    for _ in range(3):
+        log_in(browser, "admin@rossi.example", "wrong")
+    assert log_in(browser, "admin@rossi.example", "wrong").status_code == 429
+    assert log_in(browser, "admin@rossi.example", PASSWORD).status_code == 429
+    # Saying to come from elsewhere does not help.
+    browser.headers |= {"X-Real-IP": "192.0.2.1", "X-Forwarded-For": "192.0.2.1"}
+    assert log_in(browser, "admin@rossi.example", PASSWORD).status_code == 429
+    assert log_in(browser, "anna@rossi.example", PASSWORD).status_code == 302
+
+
+def test_an_agent_is_known_by_its_certificate(host: Host, agent: httpx.Client) -> None:
+    assert agent.get("/agent/v1/keys").status_code == 403
+    assert agent.get("/agent/v1/keys", headers={"X-Client-Name": "cti01"}).status_code == 403
+    assert agent.get("/login").status_code == 404
+    command(host, "apply --pbx molecule-panel")
+    answer = agent.get("/agent/v1/snapshot")
+    snapshot = answer.json()
+    assert snapshot["tenants"][0]["extensions"][0]["number"] == "101"
+    credentials = json.loads(command(host, "device credentials 175"))
+    assert credentials["101"][0]["secret"] == snapshot["tenants"][0]["extensions"][0]["devices"][0]["secret"]
+
+
+def test_without_a_certificate_there_is_no_agent_api(address: str, browser: httpx.Client) -> None:
+    with httpx.Client(verify=str(AUTHORITY)) as stranger:
+        assert stranger.get(f"https://{address}:8443/agent/v1/snapshot").status_code == 400
+    forged = {"X-Client-Name": "molecule-panel"}
+    for path in ("/agent/v1/snapshot", "/agent/", "//agent/v1/snapshot", "/%61gent/v1/snapshot", "/static/../agent/v1/snapshot"):
+        assert browser.get(path, headers=forged).status_code == 404, path
+
+
+def test_nobody_else_on_the_guest_opens_the_panels_socket_or_reads_its_secrets(host: Host) -> None:
+    assert host.run("runuser -u nobody -- cat /etc/centralino/panel.toml").rc != 0
+    connect = "import socket; socket.socket(socket.AF_UNIX).connect('/run/centralino-panel/panel.sock')"
+    assert host.run(f'runuser -u www-data -- python3 -c "{connect}"').rc == 0
+    assert "PermissionError" in host.run(f'runuser -u nobody -- python3 -c "{connect}"').stderr
+    assert "must be run as root" in host.run("runuser -u nobody -- centralino tenant list").stderr
+
+
+def test_the_service_is_confined(host: Host) -> None:
+    line = host.check_output("systemd-analyze security --no-pager centralino-panel.service | tail -n 1")
+    level = re.search(r"level for \S+: ([0-9.]+)", line)
+    assert level
+    assert float(level[1]) <= 2.5
+    # It has no network but its own loopback.
+    pid = host.check_output("systemctl show -p MainPID --value centralino-panel")
+    assert host.check_output(f"nsenter -t {pid} -n ip -brief link").split()[0] == "lo"
+
+
+def test_a_restart_and_a_reload_refuse_nobody(host: Host, address: str) -> None:
+    for verb in ("reload", "restart"):
+        asking = f"for i in $(seq 40); do curl -sk -o /dev/null -w '%{{http_code}}\\n' https://{address}/health; sleep 0.1; done"
+        seen = host.check_output(f"({asking}) & sleep 0.5; systemctl {verb} centralino-panel; wait")
+        assert set(seen.split()) == {"200"}, verb
+
+
+def test_the_database_coming_back_is_noticed(host: Host, browser: httpx.Client) -> None:
+    host.check_output("systemctl stop 'postgresql@*'")
+    assert browser.get("/health").status_code == 503
+    done = host.run("centralino tenant list")
+    assert done.rc == 1
+    assert len(done.stderr.splitlines()) == 1
+    host.check_output("systemctl start postgresql@17-main")
+    assert browser.get("/health").status_code == 200
