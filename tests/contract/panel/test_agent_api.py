@@ -25,7 +25,9 @@ pytestmark = pytest.mark.usefixtures("empty")
 def guest(socket: Path, name: str | None) -> Iterator[httpx.Client]:
     headers = {"Host": "panel.test", "X-Forwarded-Proto": "https"} | ({"X-Client-Name": name} if name else {})
     transport = httpx.HTTPTransport(uds=str(socket))
-    with httpx.Client(base_url="http://panel.test/agent/v1/", headers=headers, transport=transport, timeout=60) as client:
+    with httpx.Client(
+        base_url="http://panel.test/agent/v1/", headers=headers, transport=transport, timeout=60
+    ) as client:
         yield client
 
 
@@ -124,7 +126,7 @@ def test_a_restart_does_not_wait_for_polls() -> None:
             return pbx.get("snapshot?wait=40", headers={"If-None-Match": f'"{current.etag}"'}).status_code
 
     with ThreadPoolExecutor(1) as pool:
-        with environment.server("--bind", f"unix:{socket}", socket=socket):
+        with environment.server(socket=socket):
             waiting = pool.submit(poll)
             time.sleep(2)
             assert not waiting.done()

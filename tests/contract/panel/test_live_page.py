@@ -1,0 +1,213 @@
+"""The live page in a real browser, against a CTI proxy that speaks ``centralino.contract.live``."""
+
+import asyncio
+import queue
+import shutil
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from websockets.asyncio.server import ServerConnection, serve
+
+from centralino.contract.live import ChangeMessage, ExtensionState, SnapshotMessage, State
+from centralino.contract.tokens import Claims
+from tests.unit.panel import environment
+from tests.unit.panel.samples import PASSWORD
+from tests.unit.panel.test_services import verified
+
+
+class Proxy:
+    """A CTI proxy for one page: says what a test tells it to say, with the numbers that the contract wants."""
+
+    def __init__(self, tls: ssl.SSLContext) -> None:
+        self.paths: queue.Queue[str] = queue.Queue()
+        self._tls = tls
+        self._loop = asyncio.new_event_loop()
+        self._pages: set[ServerConnection] = set()
+        self._sequence = 0
+        self.states: dict[str, State] = {"101": "free", "102": "unregistered"}
+        self._server: asyncio.Event
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),), daemon=True)
+        self._ready = threading.Event()
+        self._thread.start()
+        assert self._ready.wait(10)
+
+    async def _serve(self) -> None:
+        self._server = asyncio.Event()
+        async with serve(self._page, "localhost", environment.CTI_PORT, ssl=self._tls):
+            self._ready.set()
+            await self._server.wait()
+
+    async def _page(self, page: ServerConnection) -> None:
+        assert page.request is not None
+        self.paths.put(page.request.path)
+        extensions = {number: self._since(state) for number, state in self.states.items()}
+        await page.send(SnapshotMessage(seq=self._sequence, extensions=extensions).model_dump_json())
+        self._pages.add(page)
+        await page.wait_closed()
+        self._pages.discard(page)
+
+    @staticmethod
+    def _since(state: State) -> ExtensionState:
+        return ExtensionState(state=state, since=int(time.time() * 1000) - 65_000)
+
+    def change(self, number: str, state: State, *, skip: int = 0) -> None:
+        """Tell all pages of a change; with ``skip``, leave so many messages out."""
+        self.states[number] = state
+        self._sequence += 1 + skip
+        text = ChangeMessage(seq=self._sequence, extensions={number: self._since(state)}).model_dump_json()
+        self._do(lambda page: page.send(text))
+
+    def drop(self) -> None:
+        """Close all connections."""
+        self._do(lambda page: page.close())
+
+    def _do(self, what: object) -> None:
+        async def each() -> None:
+            for page in list(self._pages):
+                await what(page)  # type: ignore[operator]
+
+        asyncio.run_coroutine_threadsafe(each(), self._loop).result(10)
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._server.set)
+        self._thread.join(10)
+
+
+@pytest.fixture(scope="module")
+def certificate() -> tuple[Path, Path]:
+    certificate, key = environment.FOLDER / "localhost.crt", environment.FOLDER / "localhost.key"
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "1",
+    ]
+    command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run([*command, "-out", certificate, "-keyout", key], check=True, capture_output=True)
+    return certificate, key
+
+
+@pytest.fixture(scope="module")
+def address(database: None, certificate: tuple[Path, Path]) -> Iterator[str]:
+    """Run the panel over TLS for a browser."""
+    with environment.tls_server(*certificate, 18743) as address:
+        yield address
+
+
+@pytest.fixture
+def proxy(certificate: tuple[Path, Path]) -> Iterator[Proxy]:
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(*certificate)
+    proxy = Proxy(tls)
+    yield proxy
+    proxy.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.fail("Chromium is missing, and the live page is tested in it: apt-get install chromium")
+    # Playwright's loop runs in this thread, and Django takes that for a mistake of ours.
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(two_tenants: None, address: str, browser: Browser) -> Iterator[Page]:
+    """Log in as Anna of 175; fail on anything that the browser complains about."""
+    context = browser.new_context(ignore_https_errors=True)
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda message: complaints.append(message.text) if "Security Policy" in message.text else None)
+    page.goto(address)
+    page.fill("input[name=username]", "anna@175.example")
+    page.fill("input[name=password]", PASSWORD)
+    page.click("button[type=submit]")
+    yield page
+    context.close()
+    assert complaints == []
+
+
+def state(page: Page, number: str, state: str) -> None:
+    expect(page.locator(f'[data-extension="{number}"]')).to_have_attribute("data-state", state, timeout=10_000)
+
+
+def test_states_come_change_and_are_told_in_words(page: Page, proxy: Proxy) -> None:
+    state(page, "101", "free")
+    state(page, "102", "unregistered")
+    token = proxy.paths.get(timeout=10).removeprefix("/live?token=")
+    claims: Claims = verified(token)
+    assert (claims.tenant, claims.extension) == (175, "101")
+    anna = page.locator('[data-extension="101"]')
+    expect(anna).to_contain_text("Free")
+    expect(anna).to_contain_text("1 min")
+    for name, words in (("ringing", "Ringing"), ("busy", "Busy"), ("held", "On hold"), ("free", "Free")):
+        proxy.change("101", name)
+        state(page, "101", name)
+        expect(anna).to_contain_text(words)
+    expect(page.locator("[data-chip=free] [data-count]")).to_have_text("1")
+    expect(page.locator("[data-voice]")).to_contain_text("101 Anna of 175: Free", timeout=10_000)
+
+
+def test_a_lost_connection_is_seen_and_mends_itself(page: Page, proxy: Proxy) -> None:
+    state(page, "101", "free")
+    expect(page.locator("[data-banner]")).to_be_hidden()
+    page.evaluate(
+        """() => { window.seen = []; new MutationObserver(() => window.seen.push(document.querySelector('[data-live]').dataset.live))
+        .observe(document.querySelector('[data-live]'), {attributeFilter: ['data-live']}); }"""
+    )
+    first = proxy.paths.get(timeout=10)
+    proxy.states["101"] = "busy"
+    proxy.drop()
+    state(page, "101", "busy")
+    assert page.evaluate("window.seen") == ["lost", "connected"]
+    assert proxy.paths.get(timeout=10) != first
+    proxy.stop()
+    expect(page.locator("[data-banner]")).to_be_visible()
+    state(page, "101", "unknown")
+
+
+def test_a_hole_in_the_sequence_leads_to_a_new_snapshot(page: Page, proxy: Proxy) -> None:
+    state(page, "101", "free")
+    proxy.paths.get(timeout=10)
+    proxy.change("101", "busy", skip=1)
+    proxy.paths.get(timeout=10)
+    state(page, "101", "busy")
+
+
+def test_the_filter_finds_by_number_name_and_state(page: Page, proxy: Proxy) -> None:
+    state(page, "101", "free")
+    page.keyboard.press("/")
+    page.keyboard.type("bru")
+    expect(page.locator('[data-extension="101"]')).to_be_hidden()
+    expect(page.locator('[data-extension="102"]')).to_be_visible()
+    page.keyboard.press("Escape")
+    page.click("[data-chip=busy]")
+    expect(page.locator("[data-nothing]")).to_be_visible()
+    proxy.change("102", "busy")
+    expect(page.locator('[data-extension="102"]')).to_be_visible()
+    expect(page.locator('[data-extension="101"]')).to_be_hidden()
+
+
+def test_a_page_whose_session_ended_goes_to_the_log_in(page: Page, proxy: Proxy) -> None:
+    state(page, "101", "free")
+    page.context.clear_cookies()
+    proxy.drop()
+    page.wait_for_selector("input[name=password]")
