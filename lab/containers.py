@@ -14,6 +14,9 @@ from lab.seed import Seed
 CAPABILITIES = ("AUDIT_WRITE", "NET_ADMIN", "NET_RAW", "SYS_ADMIN", "SYS_NICE", "SYS_PTRACE")
 """What systemd's sandboxing, nftables, OpenVPN and ntpsec need in their own namespaces."""
 
+BOOT_SECONDS = 120
+"""How long a boot may take; two seconds are usual, but many machines may boot at once."""
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -66,7 +69,7 @@ def run(podman: Podman, paths: Paths, machine: Machine, *, progress: images.Prog
     except LabError:
         remove(podman, paths, machine.name)
         raise
-    if not wait_until(lambda: answers(machine.address, 22), seconds=30):
+    if not wait_until(lambda: answers(machine.address, 22), seconds=BOOT_SECONDS):
         logs = f"python -m lab podman -- logs {machine.name}"
         raise LabError(f"{machine.name} does not answer SSH on {machine.address}: see `{logs}`")
 

@@ -50,7 +50,8 @@ class Recipe:
 GUEST = Recipe(
     name="guest",
     packages=(
-        "ca-certificates", "cron", "dbus", "gpgv", "iproute2", "iputils-ping", "kmod", "less", "libpam-systemd",
+        "ca-certificates", "cron", "dbus", "gpgv", "iproute2", "iputils-ping", "kmod", "less", "libnss-systemd",
+        "libpam-systemd",
         "nftables", "openssh-server", "procps", "python3", "python3-apt", "python3-cryptography", "sudo", "systemd",
         "systemd-sysv", "udev",
     ),

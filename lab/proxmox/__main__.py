@@ -10,6 +10,7 @@ from lab import host
 from lab.paths import Paths
 from lab.podman import Podman
 from lab.proxmox import auth, tls
+from lab.proxmox.reboots import Reboots
 from lab.proxmox.runtime import PodmanRuntime
 from lab.proxmox.server import make_app
 from lab.proxmox.state import Store
@@ -26,8 +27,10 @@ def main(port: int) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.prepare(paths.proxmox)
     context.load_cert_chain(paths.proxmox / "server.pem", paths.proxmox / "server.key")
-    runtime = PodmanRuntime(Podman(host.detect(), paths.state), paths)
-    web.run_app(make_app(store, runtime), host=LOOPBACK, port=port, ssl_context=context, print=None, access_log=None)
+    podman = Podman(host.detect(), paths.state)
+    app = make_app(store, PodmanRuntime(podman, paths))
+    app.cleanup_ctx.append(Reboots(podman))
+    web.run_app(app, host=LOOPBACK, port=port, ssl_context=context, print=None, access_log=None)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,8 +81,8 @@ class StandIn:
         )
 
 
-def serve(folder: Path, runtime: Runtime) -> StandIn:
-    """Start a stand-in on a free port in a thread."""
+def serve(folder: Path, runtime: Runtime, *beside: Callable[[web.Application], AsyncIterator[None]]) -> StandIn:
+    """Start a stand-in on a free port in a thread, with what runs beside it."""
     store = Store(folder / "cluster.json")
     auth.prepare(store.cluster, folder)
     tls.prepare(folder)
@@ -90,7 +90,9 @@ def serve(folder: Path, runtime: Runtime) -> StandIn:
     context.load_cert_chain(folder / "server.pem", folder / "server.key")
     loop = asyncio.new_event_loop()
     listener = socket.create_server(("127.0.0.1", 0))
-    runner = web.AppRunner(make_app(store, runtime), shutdown_timeout=1)
+    app = make_app(store, runtime)
+    app.cleanup_ctx.extend(beside)
+    runner = web.AppRunner(app, shutdown_timeout=1)
 
     async def begin() -> None:
         await runner.setup()

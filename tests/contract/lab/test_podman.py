@@ -19,6 +19,7 @@ from lab.errors import LabError
 from lab.paths import Paths
 from lab.podman import Podman
 from lab.process import wait_until
+from lab.proxmox.reboots import Reboots
 from lab.proxmox.runtime import PodmanRuntime, container_name
 from lab.seed import Seed
 from tests.contract.lab.conftest import StandIn, end_of, make_template, serve
@@ -57,7 +58,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     containers.remove(podman, paths, *names)
     key = tmp_path_factory.mktemp("ssh") / "id_ed25519"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
-    stand_in = serve(tmp_path_factory.mktemp("proxmox"), PodmanRuntime(podman, paths))
+    stand_in = serve(tmp_path_factory.mktemp("proxmox"), PodmanRuntime(podman, paths), Reboots(podman))
     made = Lab(podman, paths, stand_in, stand_in.client(), key)
     make_template(made.api, TEMPLATE)
     yield made
@@ -74,7 +75,7 @@ def started(lab: Lab) -> Lab:
         ipconfig0=f"ip={ADDRESS}/24,gw=198.18.0.1", nameserver="198.18.0.1", searchdomain="lab.example",
     )  # fmt: skip
     assert end_of(lab.api, lab.guest(GUEST).status.start.post()) == "OK"
-    assert wait_until(lambda: containers.answers(ADDRESS, 22), seconds=60)
+    assert wait_until(lambda: containers.answers(ADDRESS, 22), seconds=120)
     return lab
 
 
@@ -123,13 +124,13 @@ def test_a_stop_keeps_the_disk_and_pending_hardware_comes_with_the_start(started
     started.guest(GUEST).config.put(ipconfig0=f"ip={OTHER_ADDRESS}/24,gw=198.18.0.1")
     for power in ("stop", "start"):
         assert end_of(started.api, started.guest(GUEST).status(power).post()) == "OK"
-    assert wait_until(lambda: containers.answers(OTHER_ADDRESS, 22), seconds=60)
+    assert wait_until(lambda: containers.answers(OTHER_ADDRESS, 22), seconds=120)
     assert started.ssh(OTHER_ADDRESS, "cat /var/lib/proof") == "kept\n"
     started.guest(GUEST).config.put(ipconfig0=f"ip={ADDRESS}/24,gw=198.18.0.1")
     assert end_of(started.api, started.guest(GUEST).status.shutdown.post(timeout=30)) == "OK"
     assert started.guest(GUEST).status.current.get()["status"] == "stopped"
     assert end_of(started.api, started.guest(GUEST).status.start.post()) == "OK"
-    assert wait_until(lambda: containers.answers(ADDRESS, 22), seconds=60)
+    assert wait_until(lambda: containers.answers(ADDRESS, 22), seconds=120)
 
 
 def test_a_crash_shows_in_the_api(started: Lab) -> None:
@@ -137,14 +138,28 @@ def test_a_crash_shows_in_the_api(started: Lab) -> None:
     started.podman("kill", container_name(GUEST))
     assert wait_until(lambda: started.guest(GUEST).status.current.get()["status"] == "stopped", seconds=5)
     assert end_of(started.api, started.guest(GUEST).status.start.post()) == "OK"
-    assert wait_until(lambda: containers.answers(ADDRESS, 22), seconds=60)
+    assert wait_until(lambda: containers.answers(ADDRESS, 22), seconds=120)
+
+
+def test_a_guest_that_reboots_itself_comes_back_and_one_that_powers_off_does_not(started: Lab) -> None:
+    before = started.ssh(ADDRESS, "cat /proc/1/stat")
+    started.podman("exec", container_name(GUEST), "systemctl", "reboot")
+    assert wait_until(lambda: not containers.answers(ADDRESS, 22), seconds=120)
+    assert wait_until(lambda: containers.answers(ADDRESS, 22), seconds=120)
+    assert started.ssh(ADDRESS, "cat /proc/1/stat") != before
+    started.podman("exec", container_name(GUEST), "systemctl", "poweroff")
+    assert wait_until(lambda: started.guest(GUEST).status.current.get()["status"] == "stopped", seconds=30)
+    time.sleep(2)
+    assert started.guest(GUEST).status.current.get()["status"] == "stopped"
+    assert end_of(started.api, started.guest(GUEST).status.start.post()) == "OK"
+    assert wait_until(lambda: containers.answers(ADDRESS, 22), seconds=120)
 
 
 def test_a_full_clone_copies_the_disk_and_not_the_identity(started: Lab) -> None:
-    assert end_of(started.api, started.guest(GUEST).clone.post(newid=COPY, name="pbx78", full=1), seconds=60) == "OK"
+    assert end_of(started.api, started.guest(GUEST).clone.post(newid=COPY, name="pbx78", full=1), seconds=120) == "OK"
     started.guest(COPY).config.put(ipconfig0=f"ip={OTHER_ADDRESS}/24,gw=198.18.0.1")
     assert end_of(started.api, started.guest(COPY).status.start.post()) == "OK"
-    assert wait_until(lambda: containers.answers(OTHER_ADDRESS, 22), seconds=60)
+    assert wait_until(lambda: containers.answers(OTHER_ADDRESS, 22), seconds=120)
     assert started.ssh(OTHER_ADDRESS, "cat /var/lib/proof; hostname") == "kept\npbx78\n"
     assert end_of(started.api, started.guest(COPY).status.stop.post()) == "OK"
     assert end_of(started.api, started.guest(COPY).delete()) == "OK"
