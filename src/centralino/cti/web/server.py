@@ -152,4 +152,7 @@ def _status(status: int, text: bytes) -> WSUpgradeResponseWithListener:
 
 def _health(report: dict[str, object]) -> WSUpgradeResponseWithListener:
     headers: Any = {"Content-Type": "application/json", "Cache-Control": "no-store"}
-    return WSUpgradeResponseWithListener(WSUpgradeResponse.create_ok_response(orjson.dumps(report), headers), None)
+    body = orjson.dumps(report)
+    if report["status"] == "ok":
+        return WSUpgradeResponseWithListener(WSUpgradeResponse.create_ok_response(body, headers), None)
+    return WSUpgradeResponseWithListener(WSUpgradeResponse.create_error_response(503, body, headers), None)
