@@ -21,6 +21,7 @@ REPORT_EVERY = 30.0
 """Seconds between progress lines where there is no terminal to redraw."""
 
 console = Console(highlight=False)
+_running: list[subprocess.Popen[str]] = []
 
 
 class StageError(Exception):
@@ -55,6 +56,7 @@ class Stage:
             text=True,
             errors="replace",
         )
+        _running.append(self._process)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         return self
@@ -147,6 +149,9 @@ def run_to_end(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         console.print("\ncentralino: interrupted; the same command goes on from here")
         sys.exit(130)
+    finally:
+        for process in _running:  # a stage that runs beside the one that failed
+            process.terminate()
 
 
 def _shown(path: Path) -> str:
