@@ -277,8 +277,10 @@ def build(settings: Settings) -> None:
 
 def clean(settings: Settings) -> None:
     """Remove what a build leaves behind for the next attempt; the published repository and its key stay."""
-    Builder(settings, "", Progress(sys.stderr)).remove()
-    shutil.rmtree(settings.work, ignore_errors=True)
+    settings.work.mkdir(parents=True, exist_ok=True)
+    with locked(settings.work / "lock"):
+        Builder(settings, "", Progress(sys.stderr)).remove()
+        shutil.rmtree(settings.work)
 
 
 def describe(repository: Path) -> str:
