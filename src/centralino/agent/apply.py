@@ -47,7 +47,6 @@ class Applier:
 
         """
         started = time.monotonic()
-        log.info("snapshot %s: %d tenants", snapshot.etag, len(snapshot.tenants))
         with self._store.locked():
             outcome = self._apply(snapshot)
         seconds = time.monotonic() - started
@@ -82,7 +81,7 @@ class Applier:
         if store.current() == name and not differences(release.objects, loaded):
             return self._accept("it was live already")
 
-        log.info("release %s: trial start", name)
+        log.info("release %s, %d tenants: trial start", name, len(snapshot.tenants))
         path = store.release(name)
         if wrong := candidate.finding(path, release.objects, live=self._configuration, directory=store.candidate):
             return self._refuse(wrong)
