@@ -25,6 +25,7 @@ from lab.seed import Seed
 from tests.contract.lab.conftest import StandIn, end_of, make_template, serve
 
 TEMPLATE, GUEST, COPY = 990100, 990101, 990102
+BESIDE = ("lab-contract-keys", "lab-contract-twin")
 ADDRESS, OTHER_ADDRESS = "198.18.0.145", "198.18.0.146"
 
 
@@ -54,7 +55,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     paths.make()
     podman = Podman(host.detect(), paths.state)
     images.ensure(images.GUEST, podman, paths, lambda _: None)
-    names = [container_name(vmid) for vmid in (TEMPLATE, GUEST, COPY)]
+    names = [*(container_name(vmid) for vmid in (TEMPLATE, GUEST, COPY)), *BESIDE]  # an interrupted run left some
     containers.remove(podman, paths, *names)
     key = tmp_path_factory.mktemp("ssh") / "id_ed25519"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
@@ -175,7 +176,7 @@ def test_an_address_that_is_taken_fails_in_the_task(started: Lab) -> None:
 
 
 def test_host_keys_are_each_guests_own(started: Lab) -> None:
-    name = "lab-contract-keys"
+    name, _ = BESIDE
     machine = containers.Machine(name, OTHER_ADDRESS, "", Seed(name))
     containers.run(started.podman, started.paths, machine, progress=lambda _: None)
     try:
@@ -186,10 +187,11 @@ def test_host_keys_are_each_guests_own(started: Lab) -> None:
 
 
 def test_a_container_with_a_taken_address_is_refused_and_leaves_nothing(started: Lab) -> None:
-    machine = containers.Machine("lab-contract-twin", ADDRESS, "", Seed("twin"))
+    _, name = BESIDE
+    machine = containers.Machine(name, ADDRESS, "", Seed("twin"))
     with pytest.raises(LabError, match=f"cannot have {re.escape(ADDRESS)}"):
         containers.run(started.podman, started.paths, machine, progress=lambda _: None)
-    assert "lab-contract-twin" not in started.podman.containers()
+    assert name not in started.podman.containers()
 
 
 def test_a_container_removed_by_hand_is_a_lost_disk(started: Lab) -> None:
