@@ -1,5 +1,7 @@
 """The panel behind nginx, asked over the network as browsers and agents ask it."""
 
+# ruff: noqa: E501, S105 - a test's password
+
 import json
 import os
 import re
@@ -45,7 +47,9 @@ def agent(host: Host, address: str, tmp_path: Path) -> Iterator[httpx.Client]:
     for kind in ("crt", "key"):
         (tmp_path / kind).write_text(host.file(f"/etc/centralino/pki/molecule-panel.{kind}").content_string)
     certificate = (str(tmp_path / "crt"), str(tmp_path / "key"))
-    with httpx.Client(base_url=f"https://{address}:8443", verify=str(AUTHORITY), cert=certificate, timeout=30) as client:
+    with httpx.Client(
+        base_url=f"https://{address}:8443", verify=str(AUTHORITY), cert=certificate, timeout=30
+    ) as client:
         yield client
 
 
@@ -111,7 +115,13 @@ def test_without_a_certificate_there_is_no_agent_api(address: str, browser: http
     with httpx.Client(verify=str(AUTHORITY)) as stranger:
         assert stranger.get(f"https://{address}:8443/agent/v1/snapshot").status_code == 400
     forged = {"X-Client-Name": "molecule-panel"}
-    for path in ("/agent/v1/snapshot", "/agent/", "//agent/v1/snapshot", "/%61gent/v1/snapshot", "/static/../agent/v1/snapshot"):
+    for path in (
+        "/agent/v1/snapshot",
+        "/agent/",
+        "//agent/v1/snapshot",
+        "/%61gent/v1/snapshot",
+        "/static/../agent/v1/snapshot",
+    ):
         assert browser.get(path, headers=forged).status_code == 404, path
 
 

@@ -9,7 +9,6 @@ import logging
 from collections.abc import Callable
 from typing import Concatenate, Literal
 
-from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -19,6 +18,7 @@ from django.views.decorators.http import require_GET, require_POST
 from pydantic import ValidationError
 
 from centralino.contract.result import ApplyResult
+from centralino.panel import config
 from centralino.panel.services import keys as signing_keys
 from centralino.panel.services import publish, results
 
@@ -45,7 +45,7 @@ def _for_guest(kind: Literal["pbx", "cti"]) -> Callable[[GuestView], View[[]]]:
         @functools.wraps(view)
         def guarded(request: HttpRequest) -> HttpResponse:
             name = request.headers.get("X-Client-Name", "")
-            if settings.PANEL.guests.get(name) != kind:
+            if config.site().guests.get(name) != kind:
                 _log.warning("refused %s %s to %r: not a %s", request.method, request.path, name[:80], kind)
                 return _error(403, f"{name[:80]!r} is no {kind} of this cluster: it is missing in the panel's guests")
             try:

@@ -1,5 +1,6 @@
 """What the panel is told about its site: ``/etc/centralino/panel.toml``, written by the role ``panel``."""
 
+import functools
 import os
 import sys
 import tomllib
@@ -96,6 +97,17 @@ def load(path: Path | None = None) -> PanelConfig:
             for finding in error.errors(include_input=False)
         )
         raise ConfigError("\n".join(findings)) from None
+
+
+@functools.cache
+def site() -> PanelConfig:
+    """Return this process's configuration, read once.
+
+    Raises:
+        ConfigError: as :func:`load`.
+
+    """
+    return load()
 
 
 if __name__ == "__main__":  # `python -m centralino.panel.config FILE`: the role asks before it puts a file in place

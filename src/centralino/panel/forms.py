@@ -8,7 +8,7 @@ class LoginForm(AuthenticationForm):
     """Log-in and password. Log-ins are stored in lower case and people type them as they like."""
 
     error_messages = {  # noqa: RUF012 - Django declares it so
-        "invalid_login": "This log-in and password do not match. Check both; passwords tell capitals from small letters.",
+        "invalid_login": "This log-in and password do not match. Check both; capitals and small letters count.",
         "inactive": "This log-in is closed. Ask your administrator to open it.",
     }
     username = forms.CharField(

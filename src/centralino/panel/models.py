@@ -1,5 +1,7 @@
 """What PostgreSQL holds. Only ``centralino.panel.services`` writes it; what must never be is a constraint here."""
 
+# ruff: noqa: D106 - what a Meta is, Django says
+
 from typing import ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
@@ -62,7 +64,7 @@ class Device(models.Model):
             CheckConstraint(
                 condition=Q(endpoint__regex=r"^t[1-9][0-9]{0,7}-[a-z0-9]{8,32}$"), name="device_endpoint_form"
             ),
-            CheckConstraint(condition=Q(secret__regex=r"^[A-Za-z0-9]{20,64}$"), name="device_secret_form"),
+            CheckConstraint(condition=Q(secret__regex=r"^[A-Za-z0-9]{20,64}$"), name="device_secret_form"),  # noqa: S106
             CheckConstraint(condition=Q(transport__in=["tls", "udp"]), name="device_transport_known"),
         ]
 

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import LoginView, LogoutView
 from django.core.exceptions import PermissionDenied
@@ -12,6 +11,7 @@ from django.template.loader import render_to_string
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
+from centralino.panel import config
 from centralino.panel.forms import LoginForm
 from centralino.panel.models import Tenant, User
 from centralino.panel.services import tenants, tokens
@@ -50,7 +50,7 @@ def live(request: HttpRequest) -> HttpResponse:
         "tenant": tenant,
         "extensions": tenants.extensions(tenant),
         "states": STATES,
-        "cti_url": settings.PANEL.cti_url,
+        "cti_url": config.site().cti_url,
     }
     return render(request, "panel/live.html", context)
 
@@ -64,7 +64,7 @@ def live_token(request: HttpRequest) -> JsonResponse:
         return JsonResponse({"error": "you are logged out: log in again"}, status=401)
     tenant = _tenant(request.user, request.POST.get("tenant"))
     issued = tokens.issue(request.user, tenant)
-    return JsonResponse({"token": issued.token, "url": f"{settings.PANEL.cti_url}/live", "expires": issued.expires})
+    return JsonResponse({"token": issued.token, "url": f"{config.site().cti_url}/live", "expires": issued.expires})
 
 
 @never_cache

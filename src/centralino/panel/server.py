@@ -4,12 +4,9 @@ Threads, not processes, wait for a publication: a long poll costs a thread and a
 workers and threads there are, and which socket is listened on, the service's units say.
 """
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from centralino.panel import lifecycle
-
-if TYPE_CHECKING:
-    from gunicorn.workers.base import Worker
 
 wsgi_app = "centralino.panel.wsgi:application"
 worker_class = "gthread"
@@ -28,6 +25,12 @@ accesslog = None  # nginx keeps it
 errorlog = "-"
 
 
-def post_worker_init(worker: "Worker") -> None:
+class _Worker(Protocol):
+    """What is used here of gunicorn's worker."""
+
+    alive: bool
+
+
+def post_worker_init(worker: _Worker) -> None:
     """Let long polls end at once when this worker is told to stop."""
     lifecycle.set_stopping(lambda: not worker.alive)

@@ -6,7 +6,7 @@ from centralino.panel import config
 from centralino.panel.base_settings import *  # noqa: F403 - this is how one settings module extends another
 from centralino.panel.base_settings import CONTENT_SECURITY_POLICY
 
-PANEL = config.load()
+PANEL = config.site()
 
 
 def _database(database: config.Database) -> dict[str, Any]:

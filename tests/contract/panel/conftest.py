@@ -10,7 +10,7 @@ __all__ = ["database", "empty", "password_hash", "two_tenants"]
 
 
 @pytest.fixture(scope="module")
-def panel(database: None) -> Iterator[Path]:
+def panel(database: None) -> Iterator[Path]:  # noqa: ARG001 - a fixture
     """Run the panel under gunicorn; return its socket."""
     with environment.server() as socket:
         yield socket

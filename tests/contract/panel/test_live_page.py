@@ -1,5 +1,7 @@
 """The live page in a real browser, against a CTI proxy that speaks ``centralino.contract.live``."""
 
+# ruff: noqa: ARG001, E501 - fixtures are asked for by their names
+
 import asyncio
 import queue
 import shutil
@@ -158,7 +160,8 @@ def test_states_come_change_and_are_told_in_words(page: Page, proxy: Proxy) -> N
     anna = page.locator('[data-extension="101"]')
     expect(anna).to_contain_text("Free")
     expect(anna).to_contain_text("1 min")
-    for name, words in (("ringing", "Ringing"), ("busy", "Busy"), ("held", "On hold"), ("free", "Free")):
+    called: dict[State, str] = {"ringing": "Ringing", "busy": "Busy", "held": "On hold", "free": "Free"}
+    for name, words in called.items():
         proxy.change("101", name)
         state(page, "101", name)
         expect(anna).to_contain_text(words)

@@ -1,3 +1,5 @@
+# ruff: noqa: ARG001, E501 - fixtures are asked for by their names
+
 from collections.abc import Iterator
 
 import pytest

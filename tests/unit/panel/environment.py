@@ -77,8 +77,8 @@ def server(*arguments: str, socket: Path = APP_SOCKET) -> Iterator[Path]:
 @contextmanager
 def tls_server(certificate: Path, key: Path, port: int) -> Iterator[str]:
     """Run the panel under gunicorn for a browser on this machine; yield its address."""
-    arguments = ("--bind", f"localhost:{port}", "--certfile", str(certificate), "--keyfile", str(key))
-    arguments += ("--pythonpath", str(Path(__file__).parents[3]), "tests.unit.panel.with_static:application")
+    arguments = ["--bind", f"localhost:{port}", "--certfile", str(certificate), "--keyfile", str(key)]
+    arguments += ["--pythonpath", str(Path(__file__).parents[3]), "tests.unit.panel.with_static:application"]
     with _gunicorn(*arguments, client=httpx.HTTPTransport(verify=False), address=f"https://localhost:{port}"):
         yield f"https://localhost:{port}"
 

@@ -1,5 +1,7 @@
 """Publishing, results, passwords, keys and tokens, on the real database."""
 
+# ruff: noqa: E501 - statements read best on one line
+
 import json
 import threading
 import time
@@ -32,6 +34,11 @@ def in_thread[T](work: Callable[[], T]) -> tuple[threading.Thread, list[T]]:
     thread = threading.Thread(target=run)
     thread.start()
     return thread, done
+
+
+def told_after(seconds: float, etag: str) -> bool:
+    time.sleep(seconds)
+    return results.record(result(etag))
 
 
 def result(etag: str, outcome: str = "live", pbx: str = "pbx01") -> ApplyResult:
@@ -151,7 +158,7 @@ def test_a_result_belongs_to_the_newest_publication_of_its_etag() -> None:
 def test_following_ends_when_all_have_told_or_the_time_is_over() -> None:
     publication, _ = publish.publish("pbx01", by="test")
     assert [[s.state for s in step] for step in results.follow(["pbx01"], 0.2)][-1] == ["pending"]
-    thread, _ = in_thread(lambda: (time.sleep(0.3), results.record(result(publication.etag))))
+    thread, _ = in_thread(lambda: told_after(0.3, publication.etag))
     start = time.monotonic()
     assert [[s.state for s in step] for step in results.follow(["pbx01"], 10)] == [["pending"], ["live"]]
     assert time.monotonic() - start < 2

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-from centralino.panel.wsgi import application as panel
 from django.conf import settings
+
+from centralino.panel.wsgi import application as panel
 
 _PREFIX = "/static/"
 

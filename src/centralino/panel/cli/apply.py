@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from centralino.panel import config
 from centralino.panel.cli.output import changed, err, fail, out, sentences
 
 if TYPE_CHECKING:
@@ -28,12 +29,10 @@ def apply(
 
     Exit code 1 where a PBX refused it, went back to the former release, or did not answer in time.
     """
-    from django.conf import settings  # noqa: PLC0415 - Django is set up by now
-
-    from centralino.panel.services import publish  # noqa: PLC0415
+    from centralino.panel.services import publish  # noqa: PLC0415 - models need Django set up
 
     with sentences():
-        wanted = tuple(dict.fromkeys(pbx)) if pbx else settings.PANEL.pbxs
+        wanted = tuple(dict.fromkeys(pbx)) if pbx else config.site().pbxs
         if not wanted:
             fail("this cluster has no PBX yet: add one to the inventory's group pbx and run the role panel")
         published = {name: publish.publish(name, by=_person()) for name in wanted}

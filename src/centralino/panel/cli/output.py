@@ -33,7 +33,8 @@ def sentences() -> Iterator[None]:
     except DatabaseError as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         fail(
-            f"the database refuses or does not answer ({reason}): see `systemctl status postgresql`, then `centralino check`"
+            f"the database refuses or does not answer ({reason}): "
+            "see `systemctl status postgresql`, then `centralino check`"
         )
 
 

@@ -1,7 +1,6 @@
 """``centralino check``, ``migrate`` and ``static``: what the role ``panel`` needs of the panel itself."""
 
-from pathlib import Path
-
+from centralino.panel import config
 from centralino.panel.cli.output import changed, fail, out, sentences
 
 
@@ -36,17 +35,15 @@ def migrate() -> None:
 
 def static() -> None:
     """Put stylesheets and scripts where nginx serves them; those of former releases stay for pages still open."""
-    from django.conf import settings  # noqa: PLC0415
     from django.core.management import call_command  # noqa: PLC0415
 
-    manifest = Path(settings.STATIC_ROOT) / "staticfiles.json"
+    folder = config.site().static_root
+    manifest = folder / "staticfiles.json"
     try:
         before = manifest.read_bytes() if manifest.exists() else b""
         call_command("collectstatic", interactive=False, verbosity=0)
     except OSError as error:
-        fail(
-            f"{settings.STATIC_ROOT}: cannot be written ({error.strerror}): run the role panel, which makes this folder"
-        )
+        fail(f"{folder}: cannot be written ({error.strerror}): run the role panel, which makes this folder")
     changed(manifest.read_bytes() != before)
 
 

@@ -89,7 +89,8 @@ def _content(file: str, source: str) -> bytes:
             return stream.read(MAX_BYTES + 1)
     except PermissionError:
         fail(
-            f"{source}: the panel's user may not read it: give it on standard input: centralino tenant import - < {file}"
+            f"{source}: the panel's user may not read it: "
+            f"give it on standard input: centralino tenant import - < {file}"
         )
     except FileNotFoundError:
         fail(f"{source}: there is no such file: check its name, or give it on standard input with -")

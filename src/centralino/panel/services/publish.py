@@ -1,16 +1,19 @@
 """Apply, on the panel's side: from the database to a publication that agents fetch."""
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Max
 
 from centralino.contract import snapshot
+from centralino.contract.fields import Transport
+from centralino.panel import config
 from centralino.panel.models import Publication, Tenant
 from centralino.panel.services import locks, notify
 from centralino.panel.services.errors import ServiceError
 
 KEPT = 50
 """So many publications of a PBX are kept, the newest."""
+
+_TRANSPORTS: dict[str, Transport] = {"tls": "tls", "udp": "udp"}
 
 
 def build(pbx: str) -> snapshot.Snapshot:
@@ -28,7 +31,7 @@ def _tenant(tenant: Tenant) -> snapshot.Tenant:
                 number=extension.number,
                 name=extension.name,
                 devices=tuple(
-                    snapshot.Device(endpoint=d.endpoint, secret=d.secret, transport=d.transport)
+                    snapshot.Device(endpoint=d.endpoint, secret=d.secret, transport=_TRANSPORTS[d.transport])
                     for d in sorted(extension.devices.all(), key=lambda d: d.name)
                 ),
             )
@@ -38,7 +41,7 @@ def _tenant(tenant: Tenant) -> snapshot.Tenant:
 
 
 def publish(pbx: str, *, by: str) -> tuple[Publication, bool]:
-    """Publish a PBX's configuration if it differs from what is published; return the one in force and whether it is new.
+    """Publish a PBX's configuration if it differs from what is published; return that in force and whether it is new.
 
     ``by`` is who asked. Agents that wait are woken at the commit.
 
@@ -46,8 +49,8 @@ def publish(pbx: str, *, by: str) -> tuple[Publication, bool]:
         ServiceError: there is no such PBX.
 
     """
-    if pbx not in settings.PANEL.pbxs:
-        known = ", ".join(settings.PANEL.pbxs) or "none yet"
+    if pbx not in config.site().pbxs:
+        known = ", ".join(config.site().pbxs) or "none yet"
         raise ServiceError(f"this cluster has no PBX {pbx!r}: name one of its PBX ({known})")
     with transaction.atomic():
         # An import holds the same lock: a snapshot never sees half of one.

@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from django.conf import settings
 from django.db import transaction
 
 from centralino.contract.result import ApplyResult
+from centralino.panel import config
 from centralino.panel.models import ApplyRecord, Publication
 from centralino.panel.services import notify, publish
 
@@ -66,7 +66,7 @@ def states(pbxs: Collection[str] | None = None) -> list[ApplyState]:
     for kept in ApplyRecord.objects.filter(publication__in=publications.values()).order_by("id"):
         records[kept.publication_id] = kept
     found = []
-    for pbx in settings.PANEL.pbxs if pbxs is None else sorted(pbxs):
+    for pbx in config.site().pbxs if pbxs is None else sorted(pbxs):
         publication = publications.get(pbx)
         found.append(ApplyState(pbx, publication, records.get(publication.id) if publication else None))
     return found

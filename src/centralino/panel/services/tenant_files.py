@@ -13,7 +13,7 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
+            event = self.peek_event()  # type: ignore[no-untyped-call]
             raise yaml.MarkedYAMLError(problem="an alias (*name) is not allowed here", problem_mark=event.start_mark)
         return super().compose_node(parent, index)
 
@@ -37,7 +37,8 @@ def read(content: bytes, *, source: str) -> TenantFile:
     """
     if len(content) > MAX_BYTES:
         raise TenantFileError(
-            f"{source}: this file is larger than {MAX_BYTES // 1024} KiB: a tenant file holds one tenant's extensions only",
+            f"{source}: this file is larger than {MAX_BYTES // 1024} KiB: "
+            "a tenant file holds one tenant's extensions only",
         )
     try:
         data = yaml.load(content, Loader=_Loader)  # noqa: S506 - the loader is a SafeLoader made stricter

@@ -2,17 +2,29 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TypedDict
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, QuerySet
 
 from centralino.contract.names import new_endpoint_name, new_sip_secret
 from centralino.contract.tenant_file import TenantFile
+from centralino.panel import config
 from centralino.panel.models import Device, Extension, Role, Tenant, User
 from centralino.panel.services import locks
 from centralino.panel.services.errors import ServiceError
+
+if TYPE_CHECKING:
+    from django_stubs_ext import WithAnnotations
+
+
+class _TenantCounts(TypedDict):
+    extension_count: int
+    device_count: int
+
+
+class _ExtensionCounts(TypedDict):
+    device_count: int
 
 
 @dataclass(frozen=True)
@@ -27,8 +39,8 @@ class ImportReport:
 def import_tenant(file: TenantFile, *, source: str, dry_run: bool = False) -> ImportReport:
     """Make the database hold exactly what the file says of its tenant, and nothing else of it.
 
-    The file is the tenant's whole truth: extensions, devices and log-ins that it no longer names are removed. Endpoints,
-    secrets and passwords are kept as long as the device or the log-in is. Runs in one transaction; a second import of
+    The file is the tenant's whole truth: extensions, devices and log-ins that it no longer names are removed.
+    Endpoints, secrets and passwords are kept as long as the device or the log-in is. Runs in one transaction; a second import of
     the same file is ``unchanged``. With ``dry_run`` it tells what it would do.
 
     Raises:
@@ -47,7 +59,7 @@ def import_tenant(file: TenantFile, *, source: str, dry_run: bool = False) -> Im
     return ImportReport(file.id, "changed" if changes else "unchanged", changes)
 
 
-def every() -> QuerySet[Tenant]:
+def every() -> "QuerySet[WithAnnotations[Tenant, _TenantCounts]]":
     """Return all tenants with ``extension_count`` and ``device_count``."""
     return Tenant.objects.annotate(
         extension_count=Count("extensions", distinct=True), device_count=Count("extensions__devices", distinct=True)
@@ -77,7 +89,7 @@ def visible_to(user: User, wanted: int | None = None) -> Tenant | None:
     return user.tenant if wanted in (None, user.tenant_id) else None
 
 
-def extensions(tenant: Tenant) -> QuerySet[Extension]:
+def extensions(tenant: Tenant) -> "QuerySet[WithAnnotations[Extension, _ExtensionCounts]]":
     """Return a tenant's extensions in the order of their numbers, with ``device_count``."""
     return tenant.extensions.annotate(device_count=Count("devices")).prefetch_related("users")
 
@@ -100,14 +112,15 @@ def credentials(tenant_id: int) -> dict[str, list[dict[str, str]]]:
 
 
 def _check(file: TenantFile, source: str) -> None:
-    pbxs = settings.PANEL.pbxs
+    pbxs = config.site().pbxs
     if file.pbx not in pbxs:
         known = ", ".join(pbxs) or "none yet"
         raise ServiceError(f"{source}: pbx: this cluster has no PBX {file.pbx!r}: name one of its PBX ({known})")
     foreign = User.objects.filter(login__in=file.logins).exclude(tenant_id=file.id).order_by("login").first()
     if foreign is not None:
         raise ServiceError(
-            f"{source}: login {foreign.login} is already taken outside this tenant: choose another log-in for this person"
+            f"{source}: login {foreign.login} is already taken outside this tenant: "
+            "choose another log-in for this person"
         )
 
 
