@@ -17,7 +17,6 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from websockets.asyncio.server import ServerConnection, serve
 
 from centralino.contract.live import ChangeMessage, ExtensionState, SnapshotMessage, State
-from centralino.contract.tokens import Claims
 from tests.unit.panel import environment
 from tests.unit.panel.samples import PASSWORD
 from tests.unit.panel.test_services import verified
@@ -155,7 +154,7 @@ def test_states_come_change_and_are_told_in_words(page: Page, proxy: Proxy) -> N
     state(page, "101", "free")
     state(page, "102", "unregistered")
     token = proxy.paths.get(timeout=10).removeprefix("/live?token=")
-    claims: Claims = verified(token)
+    claims = verified(token)
     assert (claims.tenant, claims.extension) == (175, "101")
     anna = page.locator('[data-extension="101"]')
     expect(anna).to_contain_text("Free")

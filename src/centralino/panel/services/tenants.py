@@ -40,8 +40,8 @@ def import_tenant(file: TenantFile, *, source: str, dry_run: bool = False) -> Im
     """Make the database hold exactly what the file says of its tenant, and nothing else of it.
 
     The file is the tenant's whole truth: extensions, devices and log-ins that it no longer names are removed.
-    Endpoints, secrets and passwords are kept as long as the device or the log-in is. Runs in one transaction; a second import of
-    the same file is ``unchanged``. With ``dry_run`` it tells what it would do.
+    Endpoints, secrets and passwords are kept as long as the device or the log-in is. Runs in one transaction; a second
+    import of the same file is ``unchanged``. With ``dry_run`` it tells what it would do.
 
     Raises:
         ServiceError: the PBX is not in the configuration, or a log-in is somebody else's.
