@@ -19,9 +19,9 @@ from tests.unit.panel.samples import PASSWORD, tenant_file
 @pytest.fixture(scope="session")
 def database() -> Iterator[None]:
     """Run the tests' PostgreSQL."""
-    with environment.database():
-        yield
-        connection.close()
+    environment.start_database()
+    yield
+    connection.close()
 
 
 @pytest.fixture

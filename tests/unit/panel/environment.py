@@ -4,6 +4,7 @@ Importing this module sets Django up, so that test modules may import models; th
 """
 
 import atexit
+import functools
 import os
 import pwd
 import shutil
@@ -44,9 +45,9 @@ def _as_cluster_owner(command: Sequence[str]) -> None:
         raise RuntimeError(f"{command[0]}: {done.stdout}{done.stderr}{log.read_text() if log.exists() else ''}")
 
 
-@contextmanager
-def database() -> Iterator[None]:
-    """Run a PostgreSQL cluster with the panel's tables."""
+@functools.cache
+def start_database() -> None:
+    """Start a PostgreSQL cluster with the panel's tables, once; it stops when the tests end."""
     data = _DATABASE_FOLDER / "data"
     _DATABASE_FOLDER.mkdir()
     if os.geteuid() == 0:
@@ -55,15 +56,13 @@ def database() -> Iterator[None]:
     options = f"-c listen_addresses='' -c unix_socket_directories={_DATABASE_FOLDER} -c fsync=off"
     control = [_postgresql("pg_ctl"), "-D", str(data), "-w"]
     _as_cluster_owner([*control, "-l", str(_DATABASE_FOLDER / "log"), "-o", options, "start"])
-    try:
-        subprocess.run([_postgresql("createdb"), "-h", str(_DATABASE_FOLDER), "-U", _USER, "centralino"], check=True)
-        from django.core.management import call_command  # noqa: PLC0415 - after the set-up below
+    # Handlers run in the opposite order of their registration: the cluster stops before its folder goes.
+    atexit.register(_as_cluster_owner, [*control, "-m", "immediate", "stop"])
+    subprocess.run([_postgresql("createdb"), "-h", str(_DATABASE_FOLDER), "-U", _USER, "centralino"], check=True)
+    from django.core.management import call_command  # noqa: PLC0415 - after the set-up below
 
-        call_command("migrate", verbosity=0, interactive=False)
-        call_command("collectstatic", verbosity=0, interactive=False)
-        yield
-    finally:
-        _as_cluster_owner([*control, "-m", "immediate", "stop"])
+    call_command("migrate", verbosity=0, interactive=False)
+    call_command("collectstatic", verbosity=0, interactive=False)
 
 
 @contextmanager

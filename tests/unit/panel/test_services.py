@@ -108,7 +108,7 @@ def test_a_waiting_poll_wakes_within_100_ms_and_holds_no_transaction() -> None:
                 " OR (pid <> pg_backend_pid() AND query LIKE '%%panel_publication%%')"
             )
             waiting = cursor.fetchall()
-        if waiting:
+        if waiting == [("idle", None)]:
             break
     assert waiting == [("idle", None)]
     time.sleep(0.2)
