@@ -5,6 +5,7 @@ import sys
 from typing import Annotated
 
 import typer
+from pydantic import Field, TypeAdapter, ValidationError
 
 from centralino.panel.cli.output import changed, fail, out, sentences
 
@@ -32,6 +33,24 @@ def password(
         new = users.set_password(login, wanted)
     out.print(f"login {login}: {'password set' if new else 'has this password already'}", markup=False)
     changed(new)
+
+
+@app.command("first-passwords")
+def first_passwords() -> None:
+    """Give people without a password their first one: a JSON object, login → password, on standard input."""
+    from centralino.panel.services import users  # noqa: PLC0415
+
+    try:
+        wanted = TypeAdapter(dict[str, Annotated[str, Field(max_length=_LONGEST)]]).validate_json(
+            sys.stdin.buffer.read()
+        )
+    except ValidationError:
+        fail('standard input: this is no JSON object of passwords by login: write {"login": "password"}')
+    with sentences():
+        given = users.give_first_passwords(wanted)
+    for login in given:
+        out.print(f"login {login}: password set", markup=False)
+    changed(bool(given))
 
 
 @app.command()

@@ -1,5 +1,7 @@
 """People and their passwords."""
 
+from collections.abc import Mapping
+
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
@@ -23,13 +25,36 @@ def set_password(login: str, password: str) -> bool:
             raise ServiceError(f"login {login}: there is none: name it in a tenant file and import that first")
         if user.check_password(password):
             return False
-        try:
-            validate_password(password, user)
-        except ValidationError as error:
-            raise ServiceError(f"login {login}: this password cannot be taken: {' '.join(error.messages)}") from None
-        user.set_password(password)
-        user.save(update_fields=["password"])
+        _give(user, password)
     return True
+
+
+def give_first_passwords(passwords: Mapping[str, str]) -> list[str]:
+    """Give each log-in that has no password yet the one named for it, all or none; return who got one.
+
+    A password that somebody has chosen since stays.
+
+    Raises:
+        ServiceError: there is no such log-in, or a password is too weak.
+
+    """
+    with transaction.atomic():
+        users = {user.login: user for user in User.objects.select_for_update().filter(login__in=passwords)}
+        if unknown := sorted(passwords.keys() - users.keys()):
+            raise ServiceError(f"login {unknown[0]}: there is none: name it in a tenant file and import that first")
+        without = sorted(login for login, user in users.items() if not user.has_usable_password())
+        for login in without:
+            _give(users[login], passwords[login])
+    return without
+
+
+def _give(user: User, password: str) -> None:
+    try:
+        validate_password(password, user)
+    except ValidationError as error:
+        raise ServiceError(f"login {user.login}: this password cannot be taken: {' '.join(error.messages)}") from None
+    user.set_password(password)
+    user.save(update_fields=["password"])
 
 
 def make_operator(login: str) -> bool:
