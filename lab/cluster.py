@@ -47,7 +47,7 @@ class Cluster:
         secrets = self.inventory.resolve() / ".secrets" / "ssh"
         known_hosts = f"UserKnownHostsFile={secrets / 'known_hosts'}"
         options = ["-o", known_hosts, "-o", "BatchMode=yes", "-o", "ConnectTimeout=5"]
-        target = f"{self.hosts[guest]['ansible_user']}@{self.address(guest)}"
+        target = f"{self.hosts[guest]['proxmox_ssh_user']}@{self.address(guest)}"
         done = subprocess.run(  # noqa: S603
             ["ssh", "-i", str(secrets / "id_ed25519"), *options, target, f"sudo sh -c {shlex.quote(command)}"],  # noqa: S607
             input=stdin,

@@ -1,7 +1,11 @@
-"""A SIP phone in a container of its own: SIPp plays one scenario an act, nftables counts the RTP that arrives."""
+"""A SIP phone in a container of its own: SIPp plays one scenario an act, nftables counts the RTP that arrives.
+
+Between its acts a phone answers the PBX's OPTIONS, or it would be taken for gone.
+"""
 
 import json
 import re
+import secrets
 import subprocess
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,12 +22,15 @@ SIP_PORT = 5060
 RTP_PORTS = "20000-20100"
 _SCENARIOS = Path(__file__).parent
 _MOUNT = "/scenarios"
-_MESSAGES = "/tmp/messages"  # noqa: S108 (inside the phone's container)
+_MESSAGES = "/tmp/messages-"  # noqa: S108 (inside the phone's container)
 _SENT_BYE = re.compile(r"^-{10,} (\S+ \S+)\nUDP message sent[^\n]*\n\nBYE ", re.MULTILINE)
 _COUNT_RTP = f"""
 table inet phone {{
   counter rtp {{ }}
-  chain input {{ type filter hook input priority 0; udp dport {RTP_PORTS} counter name rtp }}
+  chain input {{
+    type filter hook input priority 0
+    udp dport {RTP_PORTS} counter name rtp
+  }}
 }}
 """
 
@@ -40,7 +47,7 @@ class Account:
 class Act:
     """A scenario under way."""
 
-    phone: str
+    phone: "Phone"
     scenario: str
     process: subprocess.Popen[str]
 
@@ -50,9 +57,11 @@ class Act:
             output, _ = self.process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            raise LabError(f"{self.phone}: {self.scenario} did not end within {seconds:.0f} s") from None
+            raise LabError(f"{self.phone.name}: {self.scenario} did not end within {seconds:.0f} s") from None
+        finally:
+            self.phone.rest()
         if self.process.returncode != 0:
-            raise LabError(f"{self.phone}: {self.scenario} failed: {_reason(output)}")
+            raise LabError(f"{self.phone.name}: {self.scenario} failed: {_reason(output)}")
 
 
 class Phone:
@@ -97,7 +106,7 @@ class Phone:
 
     def answer(self, *, ring: float) -> Act:
         """Wait for one call, ring for so many seconds, answer, echo the audio, and end with the caller's hang-up."""
-        return self._act("answer", "-rtp_echo", "-aa", "-d", str(int(ring * 1000)))
+        return self._act("answer", "-rtp_echo", "-d", str(int(ring * 1000)))
 
     def call(self, number: str, *, talk: float) -> Act:
         """Call a number, play a recording, and hang up so many seconds after the answer."""
@@ -112,12 +121,28 @@ class Phone:
     @property
     def hung_up(self) -> datetime:
         """When the last call's BYE left this phone, by the clock that all containers share."""
-        sent = _SENT_BYE.findall(self._podman("exec", self.name, "cat", _MESSAGES))
+        sent = _SENT_BYE.findall(self._podman("exec", self.name, "cat", f"{_MESSAGES}call"))
         if not sent:
             raise LabError(f"{self.name} has hung up no call")
         return datetime.fromisoformat(sent[-1]).replace(tzinfo=UTC)
 
+    def rest(self) -> None:
+        """End what the phone does and answer OPTIONS again."""
+        self._put_down()
+        self._sipp("idle", "-key", "run", "idle")
+
     def _act(self, scenario: str, *options: str) -> Act:
+        self._put_down()
+        # SIPp makes its identifiers of its process id, which is the same in every new container.
+        run = secrets.token_hex(6)
+        once = ["-m", "1", "-key", "run", run, "-cid_str", f"%u-{run}@%s", "-timeout", "180s", "-timeout_error"]
+        return Act(self, scenario, self._sipp(scenario, *once, *options))
+
+    def _put_down(self) -> None:
+        # The program goes on in the container when `podman exec` is ended, so it is ended there.
+        self._podman("exec", self.name, "sh", "-c", "pids=$(pidof sipp) && kill -9 $pids && sleep 0.05 || true")
+
+    def _sipp(self, scenario: str, *options: str) -> subprocess.Popen[str]:
         first, last = RTP_PORTS.split("-")
         sipp = [
             "sipp", f"{self._pbx}:5060",
@@ -126,16 +151,18 @@ class Phone:
             "-min_rtp_port", first, "-max_rtp_port", last,
             "-key", "account", self.account.endpoint,
             "-au", self.account.endpoint, "-ap", self.account.secret,
-            "-m", "1", "-nostdin", "-timeout", "60s", "-timeout_error", "-default_behaviors", "all,-bye",
+            "-nostdin", "-aa", "-default_behaviors", "all,-bye",
             "-trace_err", "-error_file", "/dev/stderr",
-            "-trace_msg", "-message_file", _MESSAGES, "-message_overwrite", "true",
+            "-trace_msg", "-message_file", f"{_MESSAGES}{scenario}", "-message_overwrite", "true",
             *options,
         ]  # fmt: skip
-        command = self._podman.command(["exec", self.name, *sipp])
-        process = subprocess.Popen(  # noqa: S603
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        return subprocess.Popen(  # noqa: S603
+            self._podman.command(["exec", self.name, *sipp]),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
-        return Act(self.name, scenario, process)
 
 
 def _reason(output: str) -> str:

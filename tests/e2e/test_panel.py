@@ -1,13 +1,14 @@
 """The panel and the CTI proxy against a person who tries what is not theirs."""
 
-import asyncio
 import json
 import ssl
 
 import pytest
 import requests
-import websockets
 from playwright.sync_api import expect
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from lab.cluster import Cluster
 from tests.conftest import LogIn
@@ -46,13 +47,10 @@ def test_the_proxy_lets_nobody_in_without_a_good_token(cluster: Cluster, token: 
     context = ssl.create_default_context(cafile=cluster.access["ca"])
     address = f"wss://{cluster.address('cti01')}:8777/live?token={token}"
 
-    async def first_message() -> object:
-        async with websockets.connect(address, ssl=context, origin=cluster.access["panel"].rstrip("/")) as socket:
-            return json.loads(await asyncio.wait_for(socket.recv(), 10))
-
     try:
-        answer = asyncio.run(first_message())
-    except websockets.exceptions.WebSocketException:
+        with connect(address, ssl=context, origin=Origin(cluster.access["panel"].rstrip("/"))) as socket:
+            answer = json.loads(socket.recv(timeout=10))
+    except WebSocketException:
         return  # closed without a word is refused as well
     assert isinstance(answer, dict)
     assert answer["type"] == "error", answer
