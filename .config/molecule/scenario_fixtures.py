@@ -1,7 +1,5 @@
 """Fixtures for every scenario's tests, beside testinfra's own ``host`` (the machine that the role was applied to)."""
 
-# ruff: noqa: INP001 - pytest finds it on PYTHONPATH
-
 import os
 from pathlib import Path
 from typing import Any

@@ -1,5 +1,11 @@
-#!/usr/bin/python
 """Ansible module: ask a SIP server whether it answers (OPTIONS, RFC 3261 §11)."""
+
+import secrets
+import socket
+import ssl
+import time
+
+from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = """
 module: sip_options
@@ -41,13 +47,6 @@ milliseconds:
   type: float
   returned: success
 """
-
-import secrets
-import socket
-import ssl
-import time
-
-from ansible.module_utils.basic import AnsibleModule
 
 
 def request(host: str, port: int, transport: str, local: tuple[str, int]) -> bytes:

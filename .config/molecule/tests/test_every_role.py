@@ -1,6 +1,6 @@
 """What holds after every role, whatever it is."""
 
-# ruff: noqa: S101, D103, INP001 - tests; pytest is given the path
+# ruff: noqa: D103 - tests; pytest is given the path
 
 import os
 import re
