@@ -4,6 +4,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 INVENTORY ?= inventories/lab
 venv := .venv/.complete
+tests := .venv/.tests
 python := .venv/bin/python
 
 .PHONY: help
@@ -30,19 +31,20 @@ plan: $(venv) ## show what the provisioner would do to INVENTORY's cluster
 
 ##@ check
 .PHONY: test lint unit contract roles e2e bench
-test: $(venv) ## everything: lint, unit, contract, every role in its container, end to end
+test: $(tests) ## everything: lint, unit, contract, every role in its container, end to end
 	@scripts/test
 
 lint: $(venv) ## ruff, mypy, ansible-lint, yamllint, the inventories' syntax
 	@scripts/lint
 
-unit: $(venv) ## fast tests of pure code and of every template
+unit: $(tests) ## fast tests of pure code and of every template
 	@$(python) -m pytest tests/unit
 
-contract: $(venv) ## the parts against each other and against the Proxmox API's schema
+contract: $(tests) ## the parts against each other and against the Proxmox API's schema
 	@$(python) -m pytest tests/contract
 
 roles: $(venv) ## every role in its container (ROLES="nginx pki" for some)
+	@$(python) -m lab up
 	@scripts/molecule $(ROLES)
 
 e2e: $(venv) ## phones, calls and browsers against the running lab
@@ -64,3 +66,8 @@ lock: $(venv) ## update every pinned dependency
 
 $(venv): requirements.txt pyproject.toml scripts/toolchain
 	@scripts/toolchain
+
+# The tests run PostgreSQL's programs and openssl themselves.
+$(tests): $(venv)
+	@scripts/toolchain postgresql openssl
+	@touch $@
