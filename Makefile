@@ -54,7 +54,10 @@ bench: $(venv) ## print the benchmarks' figures; never fails on a slow machine
 	@scripts/bench
 
 ##@ develop
-.PHONY: setup asterisk lock
+.PHONY: setup asterisk lock screenshots
+screenshots: $(venv) ## take the documentation's pictures of the panel from the running lab
+	@CENTRALINO_SCREENSHOTS=docs/images $(python) -m pytest tests/e2e -k its_tenant_alone
+
 setup: $(venv) ## install what development needs and the pre-commit hooks
 	@.venv/bin/pre-commit install
 

@@ -44,7 +44,8 @@ def cluster(inventory: Path) -> Cluster:
 
 @pytest.fixture(scope="session")
 def images_folder() -> Path:
-    folder = CHECKOUT / "docs" / "images"
+    """Where screenshots go: `make screenshots` names the documentation's folder."""
+    folder = CHECKOUT / os.environ.get("CENTRALINO_SCREENSHOTS", ".build/screenshots")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
