@@ -1,7 +1,7 @@
 """The inventory: read as Ansible reads it, and refused with the file, the key and the remedy."""
 
-import dataclasses
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -194,13 +194,19 @@ def test_secrets_stay_out_of_what_is_printed(files: Inventory) -> None:
     assert "short" not in "\n".join(refusal(files))
 
 
-def test_the_two_inventories(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_two_inventories(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The example names every value to set and nothing else; the lab's variables are all known."""
     assert cli.main(["plan", "-i", "inventories/example"]) == 1
     said = capsys.readouterr().err.splitlines()
     sentences = [line for line in said if line.startswith("proxmox: ")]
     assert sentences
     assert all("CHANGE-ME" in line or "does not exist" in line for line in sentences)
-    hosts = inventory.load("inventories/lab")
-    guests = reader.read([dataclasses.replace(host, problems=()) for host in hosts if not host.problems] or [])
+    state = tmp_path / "proxmox"
+    state.mkdir()
+    (state / "ca.pem").write_text("the stand-in's\n")
+    (state / "token.json").write_text('{"id": "automation@pve!centralino", "secret": "0123456789"}')
+    monkeypatch.setenv("CENTRALINO_LAB_STATE", str(tmp_path))
+    guests = reader.read(inventory.load("inventories/lab"))
     assert {guest.size for guest in guests.guests} == {Size(4, 4096, 32), Size(4, 8192, 32), Size(8, 16384, 128)}
