@@ -99,7 +99,7 @@ class Stage:
         while process.poll() is None:
             if time.monotonic() - reported > REPORT_EVERY:
                 reported = time.monotonic()
-                console.print(f"  {self._progress()}")
+                console.print(f"  {self._progress()}", markup=False)
             time.sleep(0.1)
 
     def _progress(self) -> str:
