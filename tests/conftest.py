@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 from lab import host
 from lab.cluster import Cluster
@@ -98,17 +99,25 @@ def browser(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def log_in(cluster: Cluster, browser: Browser) -> Iterator[LogIn]:
     """Log in to the panel, each time in a browser profile of its own."""
     passwords = {who["login"]: who["password"] for who in cluster.access["logins"]}
+
+    def enter(page: Page, login: str) -> None:
+        page.goto(cluster.access["panel"])
+        page.fill("input[name=username]", login)
+        page.fill("input[name=password]", passwords[login])
+        page.click("button[type=submit]")
+
     with ExitStack() as stack:
 
         def open_panel(login: str) -> Page:
             context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-GB")
             stack.callback(context.close)
             page = context.new_page()
-            page.goto(cluster.access["panel"])
-            page.fill("input[name=username]", login)
-            page.fill("input[name=password]", passwords[login])
-            page.click("button[type=submit]")
-            page.wait_for_selector("[data-extension]")
+            enter(page, login)
+            try:
+                page.wait_for_selector("[data-extension]", timeout=10_000)
+            except PlaywrightTimeoutError:  # seen once: the first log-in of a new panel hung; a person would try again
+                enter(page, login)
+                page.wait_for_selector("[data-extension]")
             return page
 
         yield open_panel
