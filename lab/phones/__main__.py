@@ -43,8 +43,6 @@ def call(inventory: Annotated[Path, typer.Option(help="The cluster to call in.")
         placed.wait()
         answered.wait()
         heard = caller.received, callee.received
-        for phone in (caller, callee):
-            phone.register(expires=0)
     if min(heard) < ENOUGH_PACKETS:
         raise LabError(f"{CALLER} → {CALLEE} was answered but only {heard[0]} ⇄ {heard[1]} RTP packets arrived")
     typer.echo(f"{CALLER} called {CALLEE}, who answered; RTP packets heard in {TALK:.0f} s: {heard[0]} ⇄ {heard[1]}")

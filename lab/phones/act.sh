@@ -1,7 +1,7 @@
 #!/bin/sh
-# Plays one scenario and rests after it: act.sh SCENARIO [SIPP-OPTION…]. A resting phone answers the PBX's OPTIONS, or
-# it would be taken for gone. One SIPp at a time has the port; /run/sipp holds its process id from before it starts, so
-# that none is missed. The account, the addresses and the ports come from the container's environment.
+# Breaks off what the phone does, plays a scenario, if one is named, and rests: act.sh [SCENARIO [SIPP-OPTION…]].
+# A resting phone answers the PBX's OPTIONS, or it would be taken for gone. One SIPp at a time has the port: /run/act
+# holds its process id from before it starts, so that none is missed. Account and addresses are in the environment.
 set -u
 
 play() { # replaces its shell: start it in the background
@@ -14,17 +14,20 @@ play() { # replaces its shell: start it in the background
         -trace_msg -message_file "/tmp/messages-$scenario" -message_overwrite true "$@"
 }
 
-if [ -e /run/sipp ]; then
-    resting=$(cat /run/sipp)
-    kill -9 "$resting"
-    while kill -0 "$resting" 2>/dev/null; do sleep 0.01; done
+# What went on before: an act's shell and SIPp, or the resting SIPp.
+for process in $(cat /run/act 2>/dev/null); do
+    kill -9 "$process" 2>/dev/null
+    while kill -0 "$process" 2>/dev/null; do sleep 0.01; done
+done
+
+code=0
+if [ $# -gt 0 ]; then
+    play "$@" &
+    echo "$$ $!" >/run/act
+    wait $!
+    code=$?
 fi
 
-play "$@" &
-echo $! >/run/sipp
-wait $!
-code=$?
-
 play idle -key run idle </dev/null >/dev/null 2>&1 &
-echo $! >/run/sipp
+echo $! >/run/act
 exit $code

@@ -4,6 +4,7 @@ import json
 import re
 import secrets
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from lab.podman import NETWORK, Podman
 RTP_PORTS = "20000-20100"
 _SCENARIOS = Path(__file__).parent
 _MOUNT = "/scenarios"
+_ACT = f"{_MOUNT}/act.sh"
 _ONCE = ("-m", "1")
 _DONE = (0, 97)
 """SIPp: all calls were successful; the scenario itself ended the program."""
@@ -72,6 +74,7 @@ class Phone:
         self._pbx = pbx
         self._podman = podman
         self._paths = paths
+        self._registered = False
 
     def __enter__(self) -> Self:
         """Start the container and its RTP counter."""
@@ -100,12 +103,16 @@ class Phone:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Remove the container."""
+        """Unregister and remove the container."""
+        if self._registered:
+            with suppress(LabError):  # a PBX that is gone has no use for it
+                self.register(expires=0)
         self._podman("rm", "--force", "--ignore", "--time", "0", self.name)
 
     def register(self, *, expires: int = 300) -> None:
         """Register at the PBX; ``expires=0`` unregisters. Raises :class:`LabError` where it is refused."""
         self._act("register", *_ONCE, "-key", "expires", str(expires)).wait(15)
+        self._registered = expires > 0
 
     def answer(self, *, ring: float) -> Act:
         """Wait for one call, ring for so many seconds, answer, echo the audio, and end with the caller's hang-up."""
@@ -132,14 +139,14 @@ class Phone:
 
     def stop(self) -> None:
         """Break off the act under way: the program goes on in the container when `podman exec` alone is ended."""
-        self._podman("exec", self.name, "sh", "-c", "kill -9 $(cat /run/sipp)")
+        self._podman("exec", self.name, _ACT)
 
     def _act(self, scenario: str, *options: str) -> Act:
         # SIPp makes its identifiers of its process id, which is the same in every new container.
         run = secrets.token_hex(6)
         once = ["-key", "run", run, "-cid_str", f"%u-{run}@%s", "-timeout", "180s", "-timeout_error"]
         process = subprocess.Popen(  # noqa: S603
-            self._podman.command(["exec", self.name, f"{_MOUNT}/act.sh", scenario, *once, *options]),
+            self._podman.command(["exec", self.name, _ACT, scenario, *once, *options]),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
