@@ -1,7 +1,7 @@
 """The variables that an inventory sets besides the guests' own: the cluster's and the roles'.
 
 The provisioner is the first to look at a new inventory, so it also finds what would go unseen until a role needs it.
-What there is, is read from where it is documented: ``playbooks/cluster_variables.yml`` and the roles' argument specs.
+What there is, is read from where it is documented: ``inventories/variables.yml`` and the roles' argument specs.
 """
 
 # mypy: disable-error-code="import-untyped"
@@ -34,7 +34,7 @@ def known() -> Mapping[str, frozenset[str]]:
 @cache
 def cluster() -> Mapping[str, Mapping[str, Any]]:
     """Return the cluster's variables, each with ``type``, ``required`` and ``description``."""
-    return _document(_CHECKOUT / "playbooks/cluster_variables.yml")
+    return _document(_CHECKOUT / "inventories/variables.yml")
 
 
 def unknown(names: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -47,7 +47,7 @@ def unknown(names: Iterable[str]) -> Iterator[tuple[str, str]]:
         owner = owners[-1]
         close = difflib.get_close_matches(name, known()[owner], n=1)
         whose = "the cluster" if owner == _CLUSTER else f"the role {owner}"
-        lists = "playbooks/cluster_variables.yml" if owner == _CLUSTER else f"roles/{owner}/README.md"
+        lists = "inventories/variables.yml" if owner == _CLUSTER else f"roles/{owner}/README.md"
         yield name, f"is not a variable of {whose}; {f'did you mean {close[0]}?' if close else f'{lists} lists them'}"
 
 
