@@ -12,13 +12,19 @@ An event reaches a tenant only when three things hold:
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Final
 
-from centralino.contract.names import internal_context, tenant_of, tenant_of_channel
+from centralino.contract import names
+from centralino.contract.names import internal_context
 from centralino.cti.ami.message import Kind, Message
 from centralino.cti.state import Hint, state_of
 
 Reader = Callable[[str], int | None]
+
+# The same names come again and again: a call's channel in each of its events.
+tenant_of: Final = lru_cache(8192)(names.tenant_of)
+tenant_of_channel: Final = lru_cache(8192)(names.tenant_of_channel)
 
 
 def _mailbox(value: str) -> int | None:
@@ -128,6 +134,8 @@ FREE_TEXT: Final = frozenset(
 
 _NAMED = re.compile(r"(?<![A-Za-z0-9])t([1-9][0-9]{0,7})(?![0-9A-Za-z])")
 """``t175-…`` anywhere in a value, and an account code ``t175``."""
+_MAYBE_NAMED = re.compile(r"t([1-9][0-9]{0,7})(?![0-9A-Za-z])")
+"""Finds all that :data:`_NAMED` finds and more, five times as fast, for it begins by a letter."""
 
 
 def tenant_of_event(message: Message) -> int | None:
@@ -146,13 +154,17 @@ def tenant_of_event(message: Message) -> int | None:
         if owner is None or (tenant is not None and owner != tenant):
             return None
         tenant = owner
-    if tenant is None or _names_another(headers, tenant):
+    if tenant is None:
         return None
-    return tenant
-
-
-def _names_another(headers: Mapping[str, str], tenant: int) -> bool:
+    # Nearly always no other tenant is named anywhere, which one look at the whole text tells.
+    maybe = _MAYBE_NAMED.findall(message.text) if message.text else ()
     own = str(tenant)
+    if maybe and maybe.count(own) == len(maybe):
+        return tenant
+    return None if _names_another(headers, own) else tenant
+
+
+def _names_another(headers: Mapping[str, str], own: str) -> bool:
     return any(
         found != own
         for header, value in headers.items()
