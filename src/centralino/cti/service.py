@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import ssl
@@ -43,12 +44,14 @@ def check_files(config: Config) -> None:
         ami_context(config.ca)
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(f"ca: {config.ca} cannot be loaded ({_reason(error)}): run the role pki") from None
-    for section, pair in (("listen", config.listen), ("panel", config.panel)):
+    for section, pair in (("listen", config.listen.tls), ("panel", (config.panel.certificate, config.panel.key))):
+        if pair is None:
+            continue
         try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(pair.certificate, pair.key)
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*pair)
         except (OSError, ssl.SSLError) as error:
             raise ConfigError(
-                f"{section}: {pair.certificate} and {pair.key} cannot be loaded ({_reason(error)}): "
+                f"{section}: {pair[0]} and {pair[1]} cannot be loaded ({_reason(error)}): "
                 "run the role pki; this user must be a member of ssl-cert"
             ) from None
 
@@ -90,7 +93,13 @@ class Service:
         loop.add_signal_handler(signal.SIGHUP, want_reload)
         await self.start()
         notify.notify("READY=1")
-        helpers = [asyncio.create_task(self._reload_when_wanted(reloads)), asyncio.create_task(_feed_watchdog())]
+        # What is there now stays to the end: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
+        helpers = [
+            asyncio.create_task(helper)
+            for helper in (self._reload_when_wanted(reloads), _feed_watchdog(), self.web.ping())
+        ]
         await stop.wait()
         notify.notify("STOPPING=1")
         log.info("stopping: %d clients are sent away", self.web.clients)
@@ -112,7 +121,7 @@ class Service:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._gatekeeper is not None:
-            await self._gatekeeper[1].close()
+            self._gatekeeper[1].close()
 
     async def reload(self) -> None:
         """Read the file again; a wrong one is refused and the running configuration kept."""
@@ -141,12 +150,12 @@ class Service:
         self.web.settings = config.clients
         self._apply_panel(config)
         await self._apply_servers(config)
-        if self._tls is None or first or config.listen != former.listen or config.clients != former.clients:
+        if first or config.listen != former.listen or config.clients != former.clients:
             self._tls = tls_context(config.listen)
             await self.web.listen((str(a) for a in config.listen.addresses), config.listen.port, self._tls)
-        else:
+        elif self._tls is not None and config.listen.tls is not None:
             # The certificate may have been renewed under its old name; it holds for new connections.
-            self._tls.load_cert_chain(config.listen.certificate, config.listen.key)
+            self._tls.load_cert_chain(*config.listen.tls)
 
     def _apply_panel(self, config: Config) -> None:
         former = self._gatekeeper
@@ -155,7 +164,7 @@ class Service:
         self._gatekeeper = (config.panel, gatekeeper, asyncio.create_task(gatekeeper.run()))
         if former is not None:
             former[2].cancel()
-            self._closing = asyncio.create_task(former[1].close())
+            former[1].close()
 
     async def _apply_servers(self, config: Config) -> None:
         self._server_ids.clear()

@@ -55,6 +55,11 @@ class House(Protocol):
 class Client(WSListener):
     """A connection from its handshake to its end."""
 
+    __slots__ = (
+        "_admission", "_alive", "_bucket", "_closing", "_counted_address", "_feed", "_form", "_fragmented",
+        "_fragments", "_house", "_slow", "_timer", "_token", "_transport", "_user", "address",
+    )  # fmt: skip
+
     def __init__(self, house: House, form: Format, token: str | None) -> None:
         super().__init__()
         self.address = ""
@@ -72,6 +77,7 @@ class Client(WSListener):
         self._fragmented = False
         self._closing = False
         self._slow = False
+        self._alive = True
 
     # --- from its feed ---
 
@@ -79,6 +85,15 @@ class Client(WSListener):
         """Send whole frames that were built for all clients of the feed."""
         if self._transport is not None and not self._closing:
             self._transport.underlying_transport.write(data)
+
+    def ping(self) -> None:
+        """Ask whether it is still there; cut the line where the last question was not answered."""
+        if not self._alive and self._transport is not None:
+            log.info("client gone: it answers no ping: user=%s address=%s", self._user, self.address)
+            self._transport.disconnect(graceful=False)
+        elif not self._slow:
+            self._alive = False
+            self.write(frames.PING)
 
     def close(self, code: int, reason: str) -> None:
         """Say good-bye, and cut the line where it is not answered."""
@@ -109,6 +124,7 @@ class Client(WSListener):
 
     @override
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        self._alive = True
         kind = frame.msg_type
         if kind == WSMsgType.CLOSE:
             transport.send_close(WSCloseCode.OK)
@@ -162,6 +178,12 @@ class Client(WSListener):
 
     async def _check(self, token: str) -> None:
         try:
+            await self._let_in(token)
+        finally:
+            self._admission = None
+
+    async def _let_in(self, token: str) -> None:
+        try:
             claims = await self._house.claims(token)
         except TokenError as error:
             log.warning("client refused: reason=%s address=%s", error.code, self.address)
@@ -201,7 +223,7 @@ class Client(WSListener):
         if not isinstance(document, dict):
             self._error("bad_message", "send a JSON object")
             return
-        if self._feed is not None or self._admission is not None:
+        if self._user or self._admission is not None:
             # The allow-list of actions belongs here; until there is one, nothing is taken.
             self._error("action_refused", "this connection takes no actions", next(iter(document), None))
             return

@@ -22,14 +22,16 @@ log = logging.getLogger(__name__)
 PATHS: dict[str, Format] = {"/live": "live", "/": "amiws"}
 GOING_AWAY = 1001
 PING_INTERVAL = 20.0
-"""Seconds of silence after which a client is asked whether it is still there, and for its answer."""
+"""Seconds between two pings to all; whoever has not answered one when the next is due is gone."""
 
 
-def tls_context(listen: Listen) -> ssl.SSLContext:
-    """Return what browsers see: TLS 1.2 or newer with the guest's certificate."""
+def tls_context(listen: Listen) -> ssl.SSLContext | None:
+    """Return what browsers see: TLS 1.2 or newer with the guest's certificate; None where another does that."""
+    if listen.tls is None:
+        return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(listen.certificate, listen.key)
+    context.load_cert_chain(*listen.tls)
     return context
 
 
@@ -90,9 +92,6 @@ class WebServer:
             reuse_address=True,
             backlog=1024,
             websocket_handshake_timeout=5,
-            enable_auto_ping=True,
-            auto_ping_idle_timeout=PING_INTERVAL,
-            auto_ping_reply_timeout=PING_INTERVAL,
             max_frame_size=self.settings.message_bytes,
             read_buffer_init_size=1024,
         )
@@ -103,6 +102,13 @@ class WebServer:
         for server in self._servers:
             server.close()
         self._servers = []
+
+    async def ping(self) -> None:
+        """Ask all clients now and then whether they are still there; picows would take a task for each."""
+        while True:
+            await asyncio.sleep(PING_INTERVAL)
+            for client in tuple(self._clients):
+                client.ping()
 
     async def drain(self, seconds: float) -> None:
         """Send all clients away, and wait for their good-byes."""
