@@ -12,9 +12,9 @@ from typing import Final
 from centralino.contract.tokens import Claims
 from centralino.cti import notify
 from centralino.cti.ami.connection import Connection
+from centralino.cti.boards import Boards
 from centralino.cti.config import Config, ConfigError, Panel, Server, load
 from centralino.cti.exchange import Exchange
-from centralino.cti.state import Extensions
 from centralino.cti.tokens import Gatekeeper, Keys, state_path
 from centralino.cti.web.feeds import Feeds
 from centralino.cti.web.server import WebServer, tls_context
@@ -68,10 +68,10 @@ class Service:
         self._path = path
         self._config = config
         self._keys = keys
-        self._extensions = Extensions()
+        self._boards = Boards()
         self._server_ids: dict[str, int] = {}
-        self._feeds = Feeds(self._extensions, self._server_ids)
-        self._exchange = Exchange(self._extensions, self._feeds)
+        self._feeds = Feeds(self._boards, self._server_ids)
+        self._exchange = Exchange(self._boards, self._feeds)
         self._connections: dict[Server, tuple[Connection, asyncio.Task[None]]] = {}
         self._gatekeeper: tuple[Panel, Gatekeeper, asyncio.Task[None]] | None = None
         self._tls: ssl.SSLContext | None = None

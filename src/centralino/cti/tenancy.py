@@ -27,6 +27,11 @@ tenant_of: Final = lru_cache(8192)(names.tenant_of)
 tenant_of_channel: Final = lru_cache(8192)(names.tenant_of_channel)
 
 
+def own_name(name: str) -> str:
+    """Return an object's name as its tenant knows it: ``sales`` for ``t175-sales``."""
+    return name.partition("-")[2] or name
+
+
 def _mailbox(value: str) -> int | None:
     """``101@t175-voicemail``: the context behind the at sign."""
     return tenant_of(value.partition("@")[2])
@@ -183,4 +188,11 @@ def hint_of(message: Message) -> Hint | None:
     tenant = tenant_of(context)
     if tenant is None or context != internal_context(tenant) or not _NUMBER.fullmatch(number):
         return None
-    return Hint(tenant, number, state_of(headers.get("Status", "")))
+    return Hint(tenant, number, state_of(headers.get("Status", "")), _endpoints(headers.get("Hint", ""), tenant))
+
+
+def _endpoints(hint: str, tenant: int) -> tuple[str, ...]:
+    """Return the tenant's own endpoints of ``PJSIP/t175-…&PJSIP/t175-…``."""
+    return tuple(
+        device.partition("/")[2] for device in hint.partition(",")[0].split("&") if tenant_of_channel(device) == tenant
+    )

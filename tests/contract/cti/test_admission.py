@@ -11,6 +11,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from centralino.cti.pictures import LISTS
 from tests.benchmarks.cti.fake_ami import event
 from tests.contract.cti.conftest import Stage, message, silence, until
 from tests.contract.cti.panel import Signer
@@ -144,7 +145,7 @@ def test_actions_and_nonsense_get_an_error_and_reach_no_pbx(run: Run) -> None:
                 await browser.send(sent)
                 assert (await message(browser))["code"] == code
             await silence(other)
-            assert {action["Action"] for action in stage.pbx01.sent} <= {"Login", "ExtensionStateList", "Ping"}
+            assert {action["Action"] for action in stage.pbx01.sent} <= {"Login", "Ping", *LISTS}
             stage.pbx01.set(175, "101", 1)
             assert (await message(browser))["data"]["Status"] == "1"
 

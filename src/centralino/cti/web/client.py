@@ -57,15 +57,16 @@ class Client(WSListener):
 
     __slots__ = (
         "_admission", "_alive", "_bucket", "_closing", "_counted_address", "_feed", "_form", "_fragmented",
-        "_fragments", "_house", "_slow", "_timer", "_token", "_transport", "_user", "address",
+        "_fragments", "_house", "_since", "_slow", "_timer", "_token", "_transport", "_user", "address",
     )  # fmt: skip
 
-    def __init__(self, house: House, form: Format, token: str | None) -> None:
+    def __init__(self, house: House, form: Format, token: str | None, since: int | None = None) -> None:
         super().__init__()
         self.address = ""
         self._house = house
         self._form = form
         self._token = token
+        self._since = since
         self._transport: WSTransport | None = None
         self._feed: Feed | None = None
         self._user = ""
@@ -197,7 +198,7 @@ class Client(WSListener):
             return
         self._user = user
         log.info("client joined: user=%s role=%s format=%s address=%s", user, claims.role, self._form, self.address)
-        self._feed = self._house.feeds.join(claims.tenant, self._form, self)
+        self._feed = self._house.feeds.join(claims.tenant, self._form, self, self._since)
         if self._slow:
             self.pause_writing()
 

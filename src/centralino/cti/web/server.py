@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import re
 import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 
 PATHS: dict[str, Format] = {"/live": "live", "/": "amiws"}
 GOING_AWAY = 1001
+_SEQUENCE = re.compile(r"[0-9]{1,15}")
 PING_INTERVAL = 20.0
 """Seconds between two pings to all; whoever has not answered one when the next is due is gone."""
 
@@ -109,6 +111,7 @@ class WebServer:
             await asyncio.sleep(PING_INTERVAL)
             for client in tuple(self._clients):
                 client.ping()
+            self.feeds.heartbeat()
 
     async def drain(self, seconds: float) -> None:
         """Send all clients away, and wait for their good-byes."""
@@ -149,7 +152,8 @@ class WebServer:
         if self._draining or len(self._clients) >= self.settings.total:
             return _status(503, b"too many clients")
         token = query.get("token", [None])[0]
-        return Client(self, form, token)
+        since = query.get("since", [""])[0]
+        return Client(self, form, token, int(since) if _SEQUENCE.fullmatch(since) else None)
 
 
 def _status(status: int, text: bytes) -> WSUpgradeResponseWithListener:
