@@ -127,12 +127,35 @@ class HeartbeatMessage(Model):
 
 
 class ErrorMessage(Model):
-    """Why a request was refused; ``field`` names what was wrong in it."""
+    """Why a request was refused; ``field`` names what was wrong in it, ``id`` the action."""
 
     type: Literal["error"] = "error"
     code: str
     message: str
     field: str | None = None
+    id: str | None = None
+
+
+class ResultMessage(Model):
+    """An action was carried out; ``id`` is the action's."""
+
+    type: Literal["result"] = "result"
+    id: str | None
+
+
+class ActionMessage(Model):
+    """What a browser asks for; which fields an action needs tells ``docs/live-protocol.md``."""
+
+    type: Literal["action"] = "action"
+    id: Annotated[str, Field(max_length=64)] | None = None
+    action: Annotated[str, Field(max_length=40)]
+    number: Annotated[str, Field(max_length=32)] | None = None
+    channel: Annotated[str, Field(max_length=80)] | None = None
+    attended: bool | None = None
+    queue: Annotated[str, Field(max_length=80)] | None = None
+    extension: ExtensionNumber | None = None
+    paused: bool | None = None
+    reason: Annotated[str, Field(max_length=80)] | None = None
 
 
 class TokenMessage(Model):
@@ -143,14 +166,20 @@ class TokenMessage(Model):
 
 
 ServerMessage = Annotated[
-    SnapshotMessage | ChangeMessage | HeartbeatMessage | ErrorMessage, Field(discriminator="type")
+    SnapshotMessage | ChangeMessage | HeartbeatMessage | ResultMessage | ErrorMessage, Field(discriminator="type")
 ]
 
 
+ClientMessage = Annotated[TokenMessage | ActionMessage, Field(discriminator="type")]
+
+
 def schema() -> dict[str, Any]:
-    """Return the JSON Schema (2020-12) of what the proxy sends."""
+    """Return the JSON Schema (2020-12) of what the proxy sends, and under ``$defs`` of what it takes."""
+    sent = TypeAdapter[Any](ServerMessage).json_schema(mode="serialization")
+    taken = TypeAdapter[Any](ClientMessage).json_schema()
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A message of the CTI proxy's /live",
-        **TypeAdapter[Any](ServerMessage).json_schema(mode="serialization"),
+        **sent,
+        "$defs": {**sent["$defs"], **taken["$defs"]},
     }

@@ -57,15 +57,16 @@ class Calls:
         self.shelf: Shelf[Call] = Shelf("calls")
         self._extension_of = extension_of
         self._channels: dict[str, dict[str, Channel]] = {}
+        self._names: dict[tuple[int, str], tuple[str, str]] = {}
         self._linked: dict[tuple[str, int, str], set[str]] = {}
 
     def channel_of(self, tenant: int, name: str) -> tuple[str, Channel] | None:
         """Return a tenant's channel and its PBX by the channel's name."""
-        for server, channels in self._channels.items():
-            for channel in channels.values():
-                if channel.name == name and channel.tenant == tenant:
-                    return server, channel
-        return None
+        place = self._names.get((tenant, name))
+        if place is None:
+            return None
+        server, unique = place
+        return server, self._channels[server][unique]
 
     def event(self, server: str, message: Message, now: int) -> Changes:
         """Take one of :data:`EVENTS`; return the calls that changed."""
@@ -113,8 +114,11 @@ class Calls:
     def _set(self, server: str, unique: str, channel: Channel | None, now: int) -> Changes:
         channels = self._channels[server]
         before = channels.pop(unique, None)
+        if before is not None:
+            self._names.pop((before.tenant, before.name), None)
         if channel is not None:
             channels[unique] = channel
+            self._names[channel.tenant, channel.name] = (server, unique)
         changes: Changes = {}
         for side in {(c.tenant, c.linked) for c in (before, channel) if c is not None}:
             members = self._linked.setdefault((server, *side), set())

@@ -6,11 +6,13 @@ import gc
 import logging
 import signal
 import ssl
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from centralino.contract.tokens import Claims
 from centralino.cti import notify
+from centralino.cti.actions.desk import Desk
 from centralino.cti.ami.connection import Connection
 from centralino.cti.boards import Boards
 from centralino.cti.config import Config, ConfigError, Panel, Server, load
@@ -71,12 +73,13 @@ class Service:
         self._boards = Boards()
         self._server_ids: dict[str, int] = {}
         self._feeds = Feeds(self._boards, self._server_ids)
-        self._exchange = Exchange(self._boards, self._feeds)
+        desk = Desk(self._boards, self._send, self._server_ids)
+        self._exchange = Exchange(self._boards, self._feeds, desk.answered)
         self._connections: dict[Server, tuple[Connection, asyncio.Task[None]]] = {}
         self._gatekeeper: tuple[Panel, Gatekeeper, asyncio.Task[None]] | None = None
         self._tls: ssl.SSLContext | None = None
         self._ami_tls: ssl.SSLContext | None = None
-        self.web = WebServer(config.clients, self._feeds, self._claims, self.health)
+        self.web = WebServer(config.clients, self._feeds, desk, self._claims, self.health)
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
@@ -184,6 +187,12 @@ class Service:
             if server not in self._connections:
                 connection = Connection(server, self._ami_tls, self._exchange)
                 self._connections[server] = (connection, asyncio.create_task(connection.run()))
+
+    def _send(self, server: str, action: str, fields: Mapping[str, str]) -> str | None:
+        for connection, _ in self._connections.values():
+            if connection.server.name == server and connection.up:
+                return connection.send(action, fields)
+        return None
 
     async def _claims(self, token: str) -> Claims:
         assert self._gatekeeper is not None  # noqa: S101 - there from the start

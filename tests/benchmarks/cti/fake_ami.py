@@ -40,6 +40,8 @@ class FakeAmi:
     answers: dict[str, tuple[str, str]] = field(default_factory=dict)
     devices: dict[tuple[int, str], str] = field(default_factory=dict)
     """Hints' devices, ``PJSIP/t175-…``."""
+    mute: set[str] = field(default_factory=set)
+    """Actions that are not answered."""
     sent: list[dict[str, str]] = field(default_factory=list)
     answers_pings: bool = True
     port: int = 0
@@ -87,7 +89,8 @@ class FakeAmi:
                 frame = (await reader.readuntil(b"\r\n\r\n")).decode()
                 action = dict(line.split(": ", 1) for line in frame.strip().split("\r\n"))
                 self.sent.append(action)
-                self._answer(action, writer)
+                if action["Action"] not in self.mute:
+                    self._answer(action, writer)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:

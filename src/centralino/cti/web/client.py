@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from centralino.contract.live import ErrorMessage, TokenMessage
 from centralino.contract.tokens import Claims
+from centralino.cti.actions.desk import Desk
 from centralino.cti.tokens import TokenError
 from centralino.cti.web import frames
 from centralino.cti.web.feeds import Feed, Feeds, Format
@@ -35,6 +36,7 @@ class House(Protocol):
     """What a client needs of the server that it belongs to."""
 
     feeds: Feeds
+    desk: Desk
     users: Counts
     addresses: Counts
 
@@ -56,7 +58,7 @@ class Client(WSListener):
     """A connection from its handshake to its end."""
 
     __slots__ = (
-        "_admission", "_alive", "_bucket", "_closing", "_counted_address", "_feed", "_form", "_fragmented",
+        "_admission", "_alive", "_bucket", "_claims", "_closing", "_counted_address", "_feed", "_form", "_fragmented",
         "_fragments", "_house", "_since", "_slow", "_timer", "_token", "_transport", "_user", "address",
     )  # fmt: skip
 
@@ -70,6 +72,7 @@ class Client(WSListener):
         self._transport: WSTransport | None = None
         self._feed: Feed | None = None
         self._user = ""
+        self._claims: Claims | None = None
         self._counted_address = False
         self._admission: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -86,6 +89,11 @@ class Client(WSListener):
         """Send whole frames that were built for all clients of the feed."""
         if self._transport is not None and not self._closing:
             self._transport.underlying_transport.write(data)
+
+    def reply(self, frame: bytes) -> None:
+        """Send to this client alone; what is meant for one who has fallen behind so far is lost."""
+        if not self._slow:
+            self.write(frame)
 
     def ping(self) -> None:
         """Ask whether it is still there; cut the line where the last question was not answered."""
@@ -197,6 +205,7 @@ class Client(WSListener):
             self._refuse(CLOSE_LIMIT, "too_many_connections", "too many connections of this user: close other windows")
             return
         self._user = user
+        self._claims = claims
         log.info("client joined: user=%s role=%s format=%s address=%s", user, claims.role, self._form, self.address)
         self._feed = self._house.feeds.join(claims.tenant, self._form, self, self._since)
         if self._slow:
@@ -225,8 +234,12 @@ class Client(WSListener):
             self._error("bad_message", "send a JSON object")
             return
         if self._user or self._admission is not None:
-            # The allow-list of actions belongs here; until there is one, nothing is taken.
-            self._error("action_refused", "this connection takes no actions", next(iter(document), None))
+            if self._claims is None:
+                self._error("token_missing", "the token is still being looked at: wait for the snapshot")
+            elif self._form == "live":
+                self._house.desk.live(self, self._claims, document)
+            else:
+                self._house.desk.amiws(self, self._claims, document)
             return
         try:
             self._admit(TokenMessage.model_validate(document).token)

@@ -13,6 +13,7 @@ import orjson
 from picows import WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener, ws_create_server
 
 from centralino.contract.tokens import Claims
+from centralino.cti.actions.desk import Desk
 from centralino.cti.config import Clients, Listen
 from centralino.cti.web.client import Client
 from centralino.cti.web.feeds import Feeds, Format
@@ -44,11 +45,13 @@ class WebServer:
         self,
         settings: Clients,
         feeds: Feeds,
+        desk: Desk,
         claims: Callable[[str], Awaitable[Claims]],
         health: Callable[[], dict[str, object]],
     ) -> None:
         self.settings = settings
         self.feeds = feeds
+        self.desk = desk
         self.claims = claims
         self.users = Counts()
         self.addresses = Counts()
