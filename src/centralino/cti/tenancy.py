@@ -37,16 +37,22 @@ def _mailbox(value: str) -> int | None:
     return tenant_of(value.partition("@")[2])
 
 
-CHANNEL: Final = {"Channel": tenant_of_channel}
-_CALLER_AND_CALLED: Final = {"Channel": tenant_of_channel, "DestChannel": tenant_of_channel}
-_QUEUE: Final = {"Queue": tenant_of}
-_QUEUE_CALLER: Final = {**_QUEUE, **CHANNEL}
-_QUEUE_MEMBER: Final = {**_QUEUE, "Interface": tenant_of_channel}
-_QUEUE_CALL: Final = {**_QUEUE_MEMBER, **_CALLER_AND_CALLED}
-_CONFERENCE: Final = {"Conference": tenant_of}
-_CONFERENCE_CALLER: Final = {**_CONFERENCE, **CHANNEL}
-_PARKED: Final = {"Parkinglot": tenant_of, "ParkeeChannel": tenant_of_channel}
-_ATTENDED: Final = {
+def _line(value: str) -> int | None:
+    """``PJSIP/t175-…`` or ``Local/101@t175-internal/n``: what a queue rings is set by us, never by a caller."""
+    context = value.partition("@")[2].partition("/")[0]
+    return tenant_of(context) if value.startswith("Local/") else tenant_of_channel(value)
+
+
+CHANNEL: Final[dict[str, Reader]] = {"Channel": tenant_of_channel}
+_CALLER_AND_CALLED: Final[dict[str, Reader]] = {"Channel": tenant_of_channel, "DestChannel": tenant_of_channel}
+_QUEUE: Final[dict[str, Reader]] = {"Queue": tenant_of}
+_QUEUE_CALLER: Final[dict[str, Reader]] = {**_QUEUE, **CHANNEL}
+_QUEUE_MEMBER: Final[dict[str, Reader]] = {**_QUEUE, "Interface": _line}
+_QUEUE_CALL: Final[dict[str, Reader]] = {**_QUEUE_MEMBER, **_CALLER_AND_CALLED}
+_CONFERENCE: Final[dict[str, Reader]] = {"Conference": tenant_of}
+_CONFERENCE_CALLER: Final[dict[str, Reader]] = {**_CONFERENCE, **CHANNEL}
+_PARKED: Final[dict[str, Reader]] = {"Parkinglot": tenant_of, "ParkeeChannel": tenant_of_channel}
+_ATTENDED: Final[dict[str, Reader]] = {
     f"{party}Channel": tenant_of_channel
     for party in ("OrigTransferer", "SecondTransferer", "Transferee", "TransferTarget", "LocalOne", "LocalTwo")
 }
@@ -134,7 +140,7 @@ FREE_TEXT: Final = frozenset(
     f"{party}{text}"
     for party in (*_PARTIES, "OrigTransferer", "SecondTransferer", "LocalOne", "LocalTwo")
     for text in ("CallerIDName", "CallerIDNum", "ConnectedLineName", "ConnectedLineNum")
-) | {"Exten", "DestExten", "MemberName", "Cause-txt", "UserAgent"}
+) | {"Exten", "DestExten", "MemberName", "PausedReason", "Cause-txt", "UserAgent"}
 """What callers and users write themselves; it tells nobody's tenant."""
 
 _NAMED = re.compile(r"(?<![A-Za-z0-9])t([1-9][0-9]{0,7})(?![0-9A-Za-z])")
