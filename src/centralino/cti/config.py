@@ -91,6 +91,13 @@ class Panel(_Section):
     """Seconds between fetches of the keys."""
 
 
+class Metrics(_Section):
+    """Where Prometheus asks, over plain HTTP: keep it on loopback or on the guests' own network."""
+
+    address: IPvAnyAddress
+    port: Port
+
+
 class Server(_Section):
     """One PBX."""
 
@@ -118,6 +125,7 @@ class Config(_Section):
     listen: Listen
     clients: Clients
     panel: Panel
+    metrics: Metrics | None = None
     server: tuple[Server, ...] = ()
 
     @model_validator(mode="after")

@@ -17,6 +17,8 @@ from centralino.cti.ami.connection import Connection
 from centralino.cti.boards import Boards
 from centralino.cti.config import Config, ConfigError, Panel, Server, load
 from centralino.cti.exchange import Exchange
+from centralino.cti.figures import families
+from centralino.cti.metrics import render
 from centralino.cti.tokens import Gatekeeper, Keys, state_path
 from centralino.cti.web.feeds import Feeds
 from centralino.cti.web.server import WebServer, tls_context
@@ -73,13 +75,14 @@ class Service:
         self._boards = Boards()
         self._server_ids: dict[str, int] = {}
         self._feeds = Feeds(self._boards, self._server_ids)
-        desk = Desk(self._boards, self._send, self._server_ids)
-        self._exchange = Exchange(self._boards, self._feeds, desk.answered)
+        self._desk = Desk(self._boards, self._send, self._server_ids)
+        self._exchange = Exchange(self._boards, self._feeds, self._desk.answered)
+        self._pinging: asyncio.Task[None] | None = None
         self._connections: dict[Server, tuple[Connection, asyncio.Task[None]]] = {}
         self._gatekeeper: tuple[Panel, Gatekeeper, asyncio.Task[None]] | None = None
         self._tls: ssl.SSLContext | None = None
         self._ami_tls: ssl.SSLContext | None = None
-        self.web = WebServer(config.clients, self._feeds, desk, self._claims, self.health)
+        self.web = WebServer(config.clients, self._feeds, self._desk, self._claims, self.health)
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
@@ -99,10 +102,7 @@ class Service:
         # What is there now stays to the end: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
-        helpers = [
-            asyncio.create_task(helper)
-            for helper in (self._reload_when_wanted(reloads), _feed_watchdog(), self.web.ping())
-        ]
+        helpers = [asyncio.create_task(helper) for helper in (self._reload_when_wanted(reloads), _feed_watchdog())]
         await stop.wait()
         notify.notify("STOPPING=1")
         log.info("stopping: %d clients are sent away", self.web.clients)
@@ -113,11 +113,15 @@ class Service:
     async def start(self) -> None:
         """Begin to listen and to connect."""
         await self._apply(self._config, first=True)
+        self._pinging = asyncio.create_task(self.web.ping())
 
     async def stop(self) -> None:
         """Send clients away and end all connections."""
         await self.web.drain(DRAIN)
+        await self.web.listen_for_metrics(None, self.metrics)
         tasks = [task for _, task in self._connections.values()]
+        if self._pinging is not None:
+            tasks.append(self._pinging)
         if self._gatekeeper is not None:
             tasks.append(self._gatekeeper[2])
         for task in tasks:
@@ -134,7 +138,13 @@ class Service:
         except ConfigError as error:
             log.error("configuration not reloaded, the running one is kept: %s", error)  # noqa: TRY400 - a sentence
             return
-        await self._apply(config)
+        former = self._config
+        try:
+            await self._apply(config)
+        except OSError as error:
+            log.error("configuration not reloaded, the running one is kept: cannot listen on %s", error.strerror)  # noqa: TRY400
+            await self._apply(former)
+            return
         log.info("configuration reloaded")
 
     def health(self) -> dict[str, object]:
@@ -148,17 +158,24 @@ class Service:
             "clients": self.web.clients,
         }
 
+    def metrics(self) -> bytes:
+        """Return what ``/metrics`` answers."""
+        connections = [connection for connection, _ in self._connections.values()]
+        return render(families(connections, self._feeds, self._desk, len(self._keys)))
+
     async def _apply(self, config: Config, *, first: bool = False) -> None:
         former, self._config = self._config, config
         self.web.settings = config.clients
         self._apply_panel(config)
-        await self._apply_servers(config)
+        if first or config.metrics != former.metrics:
+            await self.web.listen_for_metrics(config.metrics, self.metrics)
         if first or config.listen != former.listen or config.clients != former.clients:
             self._tls = tls_context(config.listen)
             await self.web.listen((str(a) for a in config.listen.addresses), config.listen.port, self._tls)
         elif self._tls is not None and config.listen.tls is not None:
             # The certificate may have been renewed under its old name; it holds for new connections.
             self._tls.load_cert_chain(*config.listen.tls)
+        await self._apply_servers(config)
 
     def _apply_panel(self, config: Config) -> None:
         former = self._gatekeeper

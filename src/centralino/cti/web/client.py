@@ -98,6 +98,7 @@ class Client(WSListener):
     def ping(self) -> None:
         """Ask whether it is still there; cut the line where the last question was not answered."""
         if not self._alive and self._transport is not None:
+            self._house.feeds.counts.let_go += 1
             log.info("client gone: it answers no ping: user=%s address=%s", self._user, self.address)
             self._transport.disconnect(graceful=False)
         elif not self._slow:
@@ -166,6 +167,7 @@ class Client(WSListener):
         """Lose the place in the feed: the queue is as long as it may be."""
         self._slow = True
         if self._feed is not None:
+            self._house.feeds.counts.slow += 1
             self._feed.readers.discard(self)
             self._set_timer(SLOW_TIMEOUT, self._too_slow)
 
@@ -252,6 +254,7 @@ class Client(WSListener):
         self.write(frames.text(message.model_dump_json().encode()))
 
     def _refuse(self, close_code: int, code: str, text: str) -> None:
+        self._house.feeds.counts.refused[code] += 1
         self._error(code, text)
         self.close(close_code, code)
 
@@ -259,6 +262,7 @@ class Client(WSListener):
         self._refuse(CLOSE_TOKEN, "token_missing", f"no token within {TOKEN_TIMEOUT:.0f} seconds")
 
     def _too_slow(self) -> None:
+        self._house.feeds.counts.let_go += 1
         log.warning("client let go: it reads too slowly: user=%s address=%s", self._user, self.address)
         self._closing = True
         if self._transport is not None:

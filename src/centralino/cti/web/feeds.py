@@ -8,7 +8,7 @@ than a fifth of the time until the 2 ms are full.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, Literal, Protocol, override
 
 from centralino.contract.live import ChangeMessage, ExtensionState, HeartbeatMessage, SnapshotMessage
@@ -16,6 +16,7 @@ from centralino.contract.model import Model
 from centralino.contract.names import internal_context
 from centralino.cti.ami.message import Message
 from centralino.cti.boards import Boards
+from centralino.cti.metrics import Counts
 from centralino.cti.state import Extension
 from centralino.cti.web import amiws, frames
 
@@ -173,7 +174,8 @@ def _states(extensions: Mapping[str, Extension]) -> dict[str, ExtensionState]:
 class Feeds:
     """All feeds that somebody reads, and the rounds of writing."""
 
-    def __init__(self, boards: Boards, server_ids: Mapping[str, int]) -> None:
+    def __init__(self, boards: Boards, server_ids: Mapping[str, int], counts: Counts | None = None) -> None:
+        self.counts = counts or Counts()
         self.server_ids = server_ids
         """Name → amiws' ``server_id``, which counts the configured servers from 1."""
         self._boards = boards
@@ -182,16 +184,19 @@ class Feeds:
         self._dirty: set[Feed] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._free_at = 0.0
+        self._since = 0.0
 
     @property
     def wants_events(self) -> bool:
         """Whether anybody reads events in amiws' format."""
         return bool(self._amiws)
 
-    def all_clients(self) -> Iterator[Reader]:
-        """Iterate over all clients."""
-        for feed in (*self._live.values(), *self._amiws.values()):
-            yield from feed.clients
+    def numbers(self) -> dict[Format, int]:
+        """Return how many clients each format has."""
+        return {
+            "live": sum(len(feed.clients) for feed in self._live.values()),
+            "amiws": sum(len(feed.clients) for feed in self._amiws.values()),
+        }
 
     def join(self, tenant: int, form: Format, client: Reader, since: int | None = None) -> Feed:
         """Enter a client and send it the state of things, or what it has missed where it saw ``since`` last."""
@@ -250,7 +255,8 @@ class Feeds:
         """Write what is new, or see to it that it is written soon; to be called when a batch of events is through."""
         if not self._dirty or self._timer is not None:
             return
-        wait = self._free_at - time.monotonic()
+        self._since = time.monotonic()
+        wait = self._free_at - self._since
         if wait < _TIMER_RESOLUTION:
             self._write()
         else:
@@ -262,8 +268,13 @@ class Feeds:
         dirty, self._dirty = self._dirty, set()
         for feed in dirty:
             data = feed.collect()
+            if not data:
+                continue
+            self.counts.written_messages += len(feed.readers)
+            self.counts.written_bytes += len(feed.readers) * len(data)
             # A write may make its client a slow reader, which takes it out of the set.
             for reader in tuple(feed.readers):
                 reader.write(data)
         end = time.monotonic()
+        self.counts.longest_lag = max(self.counts.longest_lag, end - self._since)
         self._free_at = end + min(LONGEST_GATHERING, _PATIENCE * (end - start))
