@@ -5,7 +5,8 @@ A call is what Asterisk gives one ``Linkedid``; a tenant's side of it is its own
 connected line. So nothing is shown to a tenant that its phones do not show.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from operator import itemgetter
 from typing import Final, Literal, NamedTuple
 
 from centralino.contract.live import Call, CallParty
@@ -35,17 +36,24 @@ EVENTS: Final = frozenset(
 )
 
 
+_TOLD: Final = itemgetter(
+    "Channel", "ChannelState", "CallerIDNum", "CallerIDName", "ConnectedLineNum", "ConnectedLineName", "Linkedid"
+)
+_REPEATS: Final = frozenset(("Newstate", "NewCallerid", "NewConnectedLine", "BridgeEnter", "BridgeLeave"))
+"""Events that often tell what is known already."""
+
+
 class Channel(NamedTuple):
-    """One of a tenant's channels."""
+    """One of a tenant's channels; it begins by the texts of :data:`_TOLD`."""
 
     name: str
-    tenant: int
-    linked: str
     state: str
     number: str
     caller: str
     other_number: str
     other_name: str
+    linked: str
+    tenant: int
     held: bool
     since: int
 
@@ -74,6 +82,8 @@ class Calls:
         unique = headers.get("Uniqueid", "")
         channels = self._channels.setdefault(server, {})
         known = channels.get(unique)
+        if known is not None and message.name in _REPEATS and _is_known(known, headers):
+            return {}
         if message.name == "Hangup":
             return {} if known is None else self._set(server, unique, None, now)
         name = headers.get("Newname") or headers.get("Channel", "")
@@ -85,13 +95,13 @@ class Calls:
         state = get("ChannelState") or (known.state if known else "")
         channel = Channel(
             name,
-            tenant,
-            get("Linkedid") or (known.linked if known else unique),
             state,
-            _told(get("CallerIDNum"), known.number if known else ""),
-            _told(get("CallerIDName"), known.caller if known else ""),
-            _told(get("ConnectedLineNum"), known.other_number if known else ""),
-            _told(get("ConnectedLineName"), known.other_name if known else ""),
+            get("CallerIDNum", known.number if known else ""),
+            get("CallerIDName", known.caller if known else ""),
+            get("ConnectedLineNum", known.other_number if known else ""),
+            get("ConnectedLineName", known.other_name if known else ""),
+            get("Linkedid") or (known.linked if known else unique),
+            tenant,
             message.name == "Hold" or (known is not None and known.held and message.name != "Unhold"),
             known.since if known and known.state == state else now,
         )
@@ -139,17 +149,15 @@ class Calls:
         parties = [
             CallParty(
                 extension=self._extension_of(tenant, endpoint_of(channel.name)),
-                number=channel.number,
-                name=channel.caller,
+                number=text(channel.number),
+                name=text(channel.caller),
                 channel=channel.name,
                 state=_state(channel),
             )
             for channel in channels
         ]
         if len(parties) == 1:
-            parties.append(
-                CallParty(extension=None, number=channels[0].other_number, name=channels[0].other_name, channel=None)
-            )
+            parties.append(CallParty(number=text(channels[0].other_number), name=text(channels[0].other_name)))
         states = {party.state for party in parties if party.state}
         state: Literal["ringing", "up", "held"]
         state = "held" if "held" in states else "up" if states == {"up"} else "ringing"
@@ -167,11 +175,16 @@ def endpoint_of(channel: str) -> str:
     return channel.partition("/")[2].rpartition("-")[0]
 
 
-def _told(value: str | None, known: str) -> str:
-    """Return a header's text; Asterisk writes ``<unknown>`` for none."""
-    if value is None:
-        return known
-    return "" if value == "<unknown>" else value
+def text(value: str | None) -> str:
+    """Return what a header says; Asterisk writes ``<unknown>`` for nothing."""
+    return "" if value is None or value == "<unknown>" else value
+
+
+def _is_known(channel: Channel, headers: Mapping[str, str]) -> bool:
+    try:
+        return bool(_TOLD(headers) == channel[:7])
+    except KeyError:
+        return False
 
 
 def _state(channel: Channel) -> Literal["dialling", "ringing", "up", "held"]:

@@ -62,6 +62,7 @@ class Exchange:
         picture = self._pictures[connection]
         server = connection.server.name
         wants_events = self._feeds.wants_events
+        now = now_ms()
         for message in messages:
             if message.headers.get("ActionID", "").startswith(OUR_ACTIONS):
                 picture.answer(message)
@@ -69,34 +70,34 @@ class Exchange:
                 continue
             if message.kind is not Kind.EVENT:
                 continue
-            self._follow(picture, server, message)
+            self._follow(picture, server, message, now)
             if wants_events:
                 tenant = tenant_of_event(message)
                 if tenant is not None:
                     self._feeds.event(tenant, server, message)
         self._feeds.settle()
 
-    def _follow(self, picture: Picture, server: str, message: Message) -> None:
+    def _follow(self, picture: Picture, server: str, message: Message, now: int) -> None:
         name = message.name
         tracker = self._trackers.get(name)
         if tracker is not None:
             section, track = tracker
             if name == "Hangup":
                 picture.event(message)
-            changes = track(server, message, now_ms())
+            changes = track(server, message, now)
             if changes:
                 self._tell({section: changes})
         elif name == "ExtensionStatus":
-            self._hint(picture, server, message)
+            self._hint(picture, server, message, now)
         elif name in _ASKS_FOR_PICTURE:
             picture.want()
 
-    def _hint(self, picture: Picture, server: str, message: Message) -> None:
+    def _hint(self, picture: Picture, server: str, message: Message, now: int) -> None:
         hint = hint_of(message)
         if hint is None:
             return
         picture.event(message)
-        if self._boards.extensions.apply(server, hint, now_ms()):
+        if self._boards.extensions.apply(server, hint, now):
             self._feeds.changed(hint.tenant, "extensions", {hint.number})
         else:
             picture.want()

@@ -5,7 +5,7 @@ from typing import Final
 
 from centralino.contract.live import Agent, Queue, State, Waiting
 from centralino.cti.ami.message import Message
-from centralino.cti.calls import ExtensionOf
+from centralino.cti.calls import ExtensionOf, text
 from centralino.cti.sections import Changes, Shelf
 from centralino.cti.tenancy import own_name, tenant_of
 
@@ -80,8 +80,8 @@ class Queues:
         match message.name:
             case "QueueCallerJoin" | "QueueEntry":
                 content.callers[channel] = Waiting(
-                    number=_text(headers.get("CallerIDNum")),
-                    name=_text(headers.get("CallerIDName")),
+                    number=text(headers.get("CallerIDNum")),
+                    name=text(headers.get("CallerIDName")),
                     position=_number(headers.get("Position", "")),
                     since=now,
                 )
@@ -121,7 +121,3 @@ class Queues:
 
 def _number(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0  # noqa: PLR2004 - a billion
-
-
-def _text(value: str | None) -> str:
-    return "" if value in (None, "<unknown>") else str(value)

@@ -5,7 +5,7 @@ from typing import Final
 
 from centralino.contract.live import Conference, Parked, Participant
 from centralino.cti.ami.message import Message
-from centralino.cti.calls import ExtensionOf, endpoint_of
+from centralino.cti.calls import ExtensionOf, endpoint_of, text
 from centralino.cti.sections import Changes, Shelf
 from centralino.cti.tenancy import own_name, tenant_of, tenant_of_channel
 
@@ -90,8 +90,8 @@ class Rooms:
         known = self.parked.get(tenant, space)
         parked = Parked(
             **self._party(tenant, headers.get("ParkeeChannel", "")),
-            number=_text(headers.get("ParkeeCallerIDNum")),
-            name=_text(headers.get("ParkeeCallerIDName")),
+            number=text(headers.get("ParkeeCallerIDNum")),
+            name=text(headers.get("ParkeeCallerIDName")),
             since=known.since if known else now - waited,
         )
         return tenant, space, parked
@@ -100,8 +100,8 @@ class Rooms:
         headers = message.headers
         return Participant(
             **self._party(tenant, headers.get("Channel", "")),
-            number=_text(headers.get("CallerIDNum")),
-            name=_text(headers.get("CallerIDName")),
+            number=text(headers.get("CallerIDNum")),
+            name=text(headers.get("CallerIDName")),
             muted=muted,
             since=since,
         )
@@ -114,7 +114,3 @@ class Rooms:
 
 def _conference(members: dict[str, Participant]) -> Conference:
     return Conference(participants=tuple(sorted(members.values(), key=lambda member: member.since)))
-
-
-def _text(value: str | None) -> str:
-    return "" if value in (None, "<unknown>") else str(value)

@@ -46,8 +46,8 @@ async def rate(cluster: Cluster) -> None:
         await cluster.connect(clients)
         tried, best, factor = int(amiws * WANTED_RATIOS[clients] / STEP**2), 0, STEP
         while True:
-            answer = await cluster.send(tried, 1.5)
-            well = answer["complete"] == clients and answer["p99"] < 0.5 and answer["behind"] < 0.15
+            # Twice, for what else the machine does now is not the proxy's limit.
+            well = await _sustained(cluster, tried, clients) or await _sustained(cluster, tried, clients)
             if well:
                 best, tried = tried, int(tried * factor)
             elif best == 0 and tried > amiws / 2:
@@ -66,6 +66,12 @@ async def rate(cluster: Cluster) -> None:
             f">= {WANTED_RATIOS[clients]} x",
         )
         await cluster.order({"close": True})
+
+
+async def _sustained(cluster: Cluster, tried: int, clients: int) -> bool:
+    """Tell whether a rate reaches every client, in order, with a p99 below half a second."""
+    answer = await cluster.send(tried, 1.5)
+    return bool(answer["complete"] == clients and answer["p99"] < 0.5 and answer["behind"] < 0.15)
 
 
 async def pace(cluster: Cluster) -> None:
