@@ -33,8 +33,15 @@ class Boards:
         return next(shelf for shelf in self._shelves if shelf.section == section).of(tenant)
 
     def connected(self, tenant: int) -> bool:
-        """Tell whether the PBX of a tenant is within reach."""
-        return not self._lost or self.extensions.server_of(tenant) not in self._lost
+        """Tell whether a tenant's PBX is within reach; while any is not, a tenant without extensions may be on it."""
+        if not self._lost:
+            return True
+        server = self.extensions.server_of(tenant)
+        return server is not None and server not in self._lost
+
+    def expect(self, server: str) -> None:
+        """Note a PBX that is configured; it counts as lost until it has told all."""
+        self._lost.add(server)
 
     def listed(self, server: str, action: str, messages: list[Message], now: int) -> dict[str, Changes]:
         """Take the full answer to a list action (:data:`centralino.cti.pictures.LISTS`); return what changed."""

@@ -202,6 +202,7 @@ class Service:
                     self._exchange.forget(server.name)
         for server in config.server:
             if server not in self._connections:
+                self._boards.expect(server.name)
                 connection = Connection(server, self._ami_tls, self._exchange)
                 self._connections[server] = (connection, asyncio.create_task(connection.run()))
 

@@ -24,6 +24,23 @@ def dump(made: Boards, section: str, tenant: int = 175) -> Any:
     return {key: entry.model_dump() for key, entry in made.section(tenant, section).items()}
 
 
+def test_a_board_is_true_only_when_its_pbx_has_told_all() -> None:
+    made = Boards()
+    assert made.connected(175)
+    made.expect("pbx01")
+    made.expect("pbx02")
+    assert not made.connected(175), "it may be on either"
+    hint = event("ExtensionStatus", Context="t175-internal", Exten="101", Status="0")
+    assert made.listed("pbx01", "ExtensionStateList", [hint], 1) == {"extensions": {175: {"101"}}}
+    assert made.connected(175)
+    assert not made.connected(176)
+    assert made.lose("pbx01", 2)["extensions"] == {175: {"101"}}
+    assert not made.connected(175)
+    assert made.listed("pbx01", "ExtensionStateList", [hint], 3) == {"extensions": {175: {"101"}}}
+    made.forget("pbx02", 4)
+    assert made.connected(176)
+
+
 def test_a_channel_that_becomes_nobodys_is_a_call_no_more() -> None:
     made = boards()
     begin = event("Newchannel", Channel=ANNA, Uniqueid="1", Linkedid="1", ChannelState="4")
