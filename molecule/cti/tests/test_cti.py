@@ -104,6 +104,7 @@ def test_the_service_runs_and_is_sandboxed(host: Host) -> None:
     assert service.is_running
     assert service.is_enabled
     assert host.socket("tcp://0.0.0.0:8777").is_listening
+    assert host.socket("tcp://127.0.0.1:8778").is_listening
     report = host.check_output("systemd-analyze security --no-pager centralino-cti.service | tail -1")
     assert float(report.split("service: ")[1].split()[0]) <= 2.5, report
 

@@ -43,12 +43,28 @@ class _Section(BaseModel):
 
 
 class Listen(_Section):
-    """Where browsers connect, and the certificate that they see."""
+    """Where browsers connect, and the certificate that they see.
+
+    Without one there is no TLS, which is for a proxy on the same guest that has it: on loopback alone.
+    """
 
     addresses: Annotated[tuple[IPvAnyAddress, ...], Field(min_length=1)]
     port: Port = 8777
-    certificate: Path
-    key: Path
+    certificate: Path | None = None
+    key: Path | None = None
+
+    @property
+    def tls(self) -> tuple[Path, Path] | None:
+        """Certificate and key, or None for plain connections."""
+        return (self.certificate, self.key) if self.certificate and self.key else None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key belong together: name both")
+        if self.certificate is None and not all(address.is_loopback for address in self.addresses):
+            raise ValueError("certificate is missing: only loopback addresses may be served without TLS")
+        return self
 
 
 class Clients(_Section):
@@ -73,6 +89,13 @@ class Panel(_Section):
     key: Path
     refresh: Annotated[int, Field(ge=5, le=3600)] = 60
     """Seconds between fetches of the keys."""
+
+
+class Metrics(_Section):
+    """Where Prometheus asks, over plain HTTP: keep it on loopback or on the guests' own network."""
+
+    address: IPvAnyAddress
+    port: Port
 
 
 class Server(_Section):
@@ -102,6 +125,7 @@ class Config(_Section):
     listen: Listen
     clients: Clients
     panel: Panel
+    metrics: Metrics | None = None
     server: tuple[Server, ...] = ()
 
     @model_validator(mode="after")

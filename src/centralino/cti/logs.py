@@ -20,6 +20,6 @@ def set_up() -> None:
     handler.setFormatter(_Formatter("%(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("centralino").setLevel(logging.INFO)
-    # Both would log addresses, tokens in them included, or every stranger's broken handshake.
-    for name in ("httpx", "httpcore", "picows", "asyncio"):
+    # They would log addresses, tokens in them included, or every stranger's broken handshake.
+    for name in ("picows", "asyncio"):
         logging.getLogger(name).setLevel(logging.ERROR)

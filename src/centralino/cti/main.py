@@ -35,4 +35,4 @@ def main() -> None:
     try:
         uvloop.run(serve(path, config))
     except OSError as error:
-        sys.exit(f"centralino-cti: cannot listen on port {config.listen.port} ({error.strerror}): is it taken?")
+        sys.exit(f"centralino-cti: cannot listen on {error.strerror}: is it taken?")

@@ -3,7 +3,7 @@
 What Asterisk 22 sends (tried on 22.10): a dialplan reload brings an ``ExtensionStatus`` for every hint that is there
 after it, new ones included, nothing for a hint that is gone, and a ``Reload`` event only where a module reload caused
 it. So an ``ExtensionStatus`` that changes nothing is taken for the sign of a reload; a reload that leaves no hint at
-all is found by asking every :data:`PERIOD` seconds.
+all is found by asking every :data:`PERIOD` seconds. The same heals whatever else no event has told.
 """
 
 import asyncio
@@ -12,8 +12,7 @@ from typing import Final
 
 from centralino.cti.ami.connection import Connection
 from centralino.cti.ami.message import Kind, Message
-from centralino.cti.state import Hint
-from centralino.cti.tenancy import hint_of
+from centralino.cti.tenancy import tenant_of
 
 PERIOD: Final = 30.0
 DEBOUNCE: Final = 0.2
@@ -22,21 +21,34 @@ SPACING: Final = 2.0
 """Seconds between two questions at least."""
 ANSWER_TIMEOUT: Final = 10.0
 
-_LIST_ACTION: Final = "ExtensionStateList"
-_LIST_END: Final = "ExtensionStateListComplete"
+LISTS: Final = ("ExtensionStateList", "CoreShowChannels", "QueueStatus", "ParkedCalls", "ConfbridgeListRooms")
+"""The actions that together tell everything; each ends by an event with ``EventList: Complete``."""
+_ROOMS: Final = "ConfbridgeListRooms"
+_ROOM: Final = "ConfbridgeList"
+
+Taken = Callable[[str, list[Message]], None]
+"""Takes one list: the action's name and the events that answered it. Conferences come as ``ConfbridgeList``."""
+
+
+class _List:
+    """One list under way."""
+
+    def __init__(self, action: str) -> None:
+        self.action = action
+        self.messages: list[Message] = []
 
 
 class Picture:
-    """Asks one PBX for all its hints and hands the whole answer over at once."""
+    """Asks one PBX for everything and hands each list over when it is whole."""
 
-    def __init__(self, connection: Connection, taken: Callable[[list[Hint]], None]) -> None:
+    def __init__(self, connection: Connection, taken: Taken) -> None:
         self._connection = connection
         self._taken = taken
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self._action_id = ""
         self._asked = -SPACING
-        self._hints: dict[tuple[int, str], Hint] = {}
+        self._open: dict[str, _List] = {}
+        self._participants: list[Message] = []
 
     def start(self) -> None:
         """Ask now: the PBX has just been connected."""
@@ -44,7 +56,7 @@ class Picture:
 
     def stop(self) -> None:
         """Forget the question: the PBX is gone."""
-        self._action_id = ""
+        self._open.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -53,37 +65,57 @@ class Picture:
         """Ask soon; many wishes make one question."""
         self._schedule(max(DEBOUNCE, self._asked + SPACING - self._loop.time()))
 
-    def event(self, hint: Hint) -> None:
-        """Let a live event correct what the answer under way has said already."""
-        if self._action_id:
-            self._hints[hint.tenant, hint.number] = hint
+    def event(self, message: Message) -> None:
+        """Let a live event correct what a list under way has said already."""
+        for under_way in self._open.values():
+            if message.name == "Hangup" and under_way.action == "CoreShowChannels":
+                gone = message.headers.get("Uniqueid")
+                under_way.messages = [m for m in under_way.messages if m.headers.get("Uniqueid") != gone]
+            elif message.name == "ExtensionStatus" and under_way.action == "ExtensionStateList":
+                # Of equal hints the last counts.
+                under_way.messages.append(message)
 
     def answer(self, message: Message) -> None:
         """Take a message that answers an action of ours."""
-        if message.headers.get("ActionID") != self._action_id:
+        action_id = message.headers.get("ActionID", "")
+        under_way = self._open.get(action_id)
+        if under_way is None:
             return
-        if message.kind is Kind.EVENT and message.name == _LIST_END:
-            self._action_id = ""
-            hints = list(self._hints.values())
-            self._hints = {}
-            self._taken(hints)
+        if message.kind is not Kind.EVENT:
+            # An error says that there is none, or that the module is not loaded; both are an empty list.
+            if message.name != "Success":
+                self._close(action_id, under_way)
+        elif message.headers.get("EventList") == "Complete" or message.name == f"{under_way.action}Complete":
+            self._close(action_id, under_way)
+        else:
+            under_way.messages.append(message)
+
+    def _close(self, action_id: str, under_way: _List) -> None:
+        del self._open[action_id]
+        if under_way.action == _ROOMS:
+            self._participants = []
+            for room in under_way.messages:
+                name = room.headers.get("Conference", "")
+                if tenant_of(name) is not None:
+                    self._send(_ROOM, {"Conference": name})
+        elif under_way.action == _ROOM:
+            self._participants += under_way.messages
+        else:
+            self._taken(under_way.action, under_way.messages)
+        if under_way.action in {_ROOMS, _ROOM} and all(u.action not in {_ROOMS, _ROOM} for u in self._open.values()):
+            self._taken(_ROOM, self._participants)
+        if not self._open:
             self._schedule(PERIOD)
-        elif message.kind is Kind.EVENT:
-            hint = hint_of(message)
-            if hint is not None:
-                self._hints[hint.tenant, hint.number] = hint
-        elif message.name != "Success":
-            # Asterisk says so when there is no hint at all: an empty picture is one, too.
-            self._action_id = ""
-            self._hints = {}
-            self._taken([])
-            self._schedule(PERIOD)
+
+    def _send(self, action: str, fields: dict[str, str] | None = None) -> None:
+        self._open[self._connection.send(action, fields or {})] = _List(action)
 
     def _ask(self) -> None:
         self._timer = None
-        self._hints = {}
+        self._open.clear()
         self._asked = self._loop.time()
-        self._action_id = self._connection.send(_LIST_ACTION)
+        for action in LISTS:
+            self._send(action)
         self._schedule(ANSWER_TIMEOUT)
 
     def _schedule(self, delay: float) -> None:

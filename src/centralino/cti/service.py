@@ -2,18 +2,23 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import ssl
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from centralino.contract.tokens import Claims
 from centralino.cti import notify
+from centralino.cti.actions.desk import Desk
 from centralino.cti.ami.connection import Connection
+from centralino.cti.boards import Boards
 from centralino.cti.config import Config, ConfigError, Panel, Server, load
 from centralino.cti.exchange import Exchange
-from centralino.cti.state import Extensions
+from centralino.cti.figures import families
+from centralino.cti.metrics import render
 from centralino.cti.tokens import Gatekeeper, Keys, state_path
 from centralino.cti.web.feeds import Feeds
 from centralino.cti.web.server import WebServer, tls_context
@@ -43,12 +48,14 @@ def check_files(config: Config) -> None:
         ami_context(config.ca)
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(f"ca: {config.ca} cannot be loaded ({_reason(error)}): run the role pki") from None
-    for section, pair in (("listen", config.listen), ("panel", config.panel)):
+    for section, pair in (("listen", config.listen.tls), ("panel", (config.panel.certificate, config.panel.key))):
+        if pair is None:
+            continue
         try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(pair.certificate, pair.key)
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*pair)
         except (OSError, ssl.SSLError) as error:
             raise ConfigError(
-                f"{section}: {pair.certificate} and {pair.key} cannot be loaded ({_reason(error)}): "
+                f"{section}: {pair[0]} and {pair[1]} cannot be loaded ({_reason(error)}): "
                 "run the role pki; this user must be a member of ssl-cert"
             ) from None
 
@@ -65,15 +72,17 @@ class Service:
         self._path = path
         self._config = config
         self._keys = keys
-        self._extensions = Extensions()
+        self._boards = Boards()
         self._server_ids: dict[str, int] = {}
-        self._feeds = Feeds(self._extensions, self._server_ids)
-        self._exchange = Exchange(self._extensions, self._feeds)
+        self._feeds = Feeds(self._boards, self._server_ids)
+        self._desk = Desk(self._boards, self._send, self._server_ids)
+        self._exchange = Exchange(self._boards, self._feeds, self._desk.answered)
+        self._pinging: asyncio.Task[None] | None = None
         self._connections: dict[Server, tuple[Connection, asyncio.Task[None]]] = {}
         self._gatekeeper: tuple[Panel, Gatekeeper, asyncio.Task[None]] | None = None
         self._tls: ssl.SSLContext | None = None
         self._ami_tls: ssl.SSLContext | None = None
-        self.web = WebServer(config.clients, self._feeds, self._claims, self.health)
+        self.web = WebServer(config.clients, self._feeds, self._desk, self._claims, self.health)
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
@@ -90,7 +99,10 @@ class Service:
         loop.add_signal_handler(signal.SIGHUP, want_reload)
         await self.start()
         notify.notify("READY=1")
-        helpers = [asyncio.create_task(self._reload_when_wanted(reloads)), asyncio.create_task(_feed_watchdog())]
+        # What is there now stays to the end: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
+        helpers = [asyncio.create_task(helper) for helper in (self._reload_when_wanted(reloads), _feed_watchdog())]
         await stop.wait()
         notify.notify("STOPPING=1")
         log.info("stopping: %d clients are sent away", self.web.clients)
@@ -101,18 +113,22 @@ class Service:
     async def start(self) -> None:
         """Begin to listen and to connect."""
         await self._apply(self._config, first=True)
+        self._pinging = asyncio.create_task(self.web.ping())
 
     async def stop(self) -> None:
         """Send clients away and end all connections."""
         await self.web.drain(DRAIN)
+        await self.web.listen_for_metrics(None, self.metrics)
         tasks = [task for _, task in self._connections.values()]
+        if self._pinging is not None:
+            tasks.append(self._pinging)
         if self._gatekeeper is not None:
             tasks.append(self._gatekeeper[2])
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._gatekeeper is not None:
-            await self._gatekeeper[1].close()
+            self._gatekeeper[1].close()
 
     async def reload(self) -> None:
         """Read the file again; a wrong one is refused and the running configuration kept."""
@@ -122,7 +138,13 @@ class Service:
         except ConfigError as error:
             log.error("configuration not reloaded, the running one is kept: %s", error)  # noqa: TRY400 - a sentence
             return
-        await self._apply(config)
+        former = self._config
+        try:
+            await self._apply(config)
+        except OSError as error:
+            log.error("configuration not reloaded, the running one is kept: cannot listen on %s", error.strerror)  # noqa: TRY400
+            await self._apply(former)
+            return
         log.info("configuration reloaded")
 
     def health(self) -> dict[str, object]:
@@ -136,17 +158,24 @@ class Service:
             "clients": self.web.clients,
         }
 
+    def metrics(self) -> bytes:
+        """Return what ``/metrics`` answers."""
+        connections = [connection for connection, _ in self._connections.values()]
+        return render(families(connections, self._feeds, self._desk, len(self._keys)))
+
     async def _apply(self, config: Config, *, first: bool = False) -> None:
         former, self._config = self._config, config
         self.web.settings = config.clients
         self._apply_panel(config)
-        await self._apply_servers(config)
-        if self._tls is None or first or config.listen != former.listen or config.clients != former.clients:
+        if first or config.metrics != former.metrics:
+            await self.web.listen_for_metrics(config.metrics, self.metrics)
+        if first or config.listen != former.listen or config.clients != former.clients:
             self._tls = tls_context(config.listen)
             await self.web.listen((str(a) for a in config.listen.addresses), config.listen.port, self._tls)
-        else:
+        elif self._tls is not None and config.listen.tls is not None:
             # The certificate may have been renewed under its old name; it holds for new connections.
-            self._tls.load_cert_chain(config.listen.certificate, config.listen.key)
+            self._tls.load_cert_chain(*config.listen.tls)
+        await self._apply_servers(config)
 
     def _apply_panel(self, config: Config) -> None:
         former = self._gatekeeper
@@ -155,7 +184,7 @@ class Service:
         self._gatekeeper = (config.panel, gatekeeper, asyncio.create_task(gatekeeper.run()))
         if former is not None:
             former[2].cancel()
-            self._closing = asyncio.create_task(former[1].close())
+            former[1].close()
 
     async def _apply_servers(self, config: Config) -> None:
         self._server_ids.clear()
@@ -173,8 +202,15 @@ class Service:
                     self._exchange.forget(server.name)
         for server in config.server:
             if server not in self._connections:
+                self._boards.expect(server.name)
                 connection = Connection(server, self._ami_tls, self._exchange)
                 self._connections[server] = (connection, asyncio.create_task(connection.run()))
+
+    def _send(self, server: str, action: str, fields: Mapping[str, str]) -> str | None:
+        for connection, _ in self._connections.values():
+            if connection.server.name == server and connection.up:
+                return connection.send(action, fields)
+        return None
 
     async def _claims(self, token: str) -> Claims:
         assert self._gatekeeper is not None  # noqa: S101 - there from the start

@@ -1,5 +1,6 @@
 """What every tenant's extensions are doing, told by the hints of the PBXes. Pure: events in, changes out."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
@@ -17,6 +18,8 @@ class Hint(NamedTuple):
     tenant: int
     number: str
     state: State | None
+    endpoints: tuple[str, ...] = ()
+    """Its devices."""
 
 
 class Extension(NamedTuple):
@@ -58,6 +61,24 @@ class Extensions:
 
     def __init__(self) -> None:
         self._tenants: dict[int, dict[str, Extension]] = {}
+        self._devices: dict[int, dict[str, str]] = {}
+
+    def number_of(self, tenant: int, endpoint: str) -> str | None:
+        """Return the number of the extension that a device belongs to."""
+        return self._devices.get(tenant, {}).get(endpoint)
+
+    def endpoints_of(self, tenant: int, number: str) -> list[str]:
+        """Return an extension's devices."""
+        return sorted(e for e, n in self._devices.get(tenant, {}).items() if n == number)
+
+    def server_of(self, tenant: int) -> str | None:
+        """Return the PBX that most of a tenant's extensions are on: all of them, but while a tenant moves."""
+        servers = Counter(extension.server for extension in self.of(tenant).values())
+        return servers.most_common(1)[0][0] if servers else None
+
+    def tenants_of(self, server: str) -> set[int]:
+        """Return the tenants that have extensions on a PBX."""
+        return {t for t, extensions in self._tenants.items() if any(e.server == server for e in extensions.values())}
 
     def of(self, tenant: int) -> Mapping[str, Extension]:
         """Return a tenant's extensions."""
@@ -67,6 +88,8 @@ class Extensions:
         """Take one event in; tell whether anything changed."""
         extensions = self._tenants.setdefault(hint.tenant, {})
         known = extensions.get(hint.number)
+        if hint.endpoints:
+            self._note_devices(hint)
         if hint.state is None:
             if known is None or known.server != server:
                 return False
@@ -78,6 +101,13 @@ class Extensions:
             return False
         extensions[hint.number] = Extension(hint.state, now, server)
         return True
+
+    def _note_devices(self, hint: Hint) -> None:
+        devices = self._devices.setdefault(hint.tenant, {})
+        if any(devices.get(endpoint) != hint.number for endpoint in hint.endpoints):
+            for endpoint in [e for e, n in devices.items() if n == hint.number and e not in hint.endpoints]:
+                del devices[endpoint]
+            devices.update(dict.fromkeys(hint.endpoints, hint.number))
 
     def replace(self, server: str, hints: Iterable[Hint], now: int) -> dict[int, set[str]]:
         """Take a PBX's full picture in; return what changed, vanished extensions included."""

@@ -12,13 +12,24 @@ An event reaches a tenant only when three things hold:
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Final
 
-from centralino.contract.names import internal_context, tenant_of, tenant_of_channel
+from centralino.contract import names
+from centralino.contract.names import internal_context
 from centralino.cti.ami.message import Kind, Message
 from centralino.cti.state import Hint, state_of
 
 Reader = Callable[[str], int | None]
+
+# The same names come again and again: a call's channel in each of its events.
+tenant_of: Final = lru_cache(8192)(names.tenant_of)
+tenant_of_channel: Final = lru_cache(8192)(names.tenant_of_channel)
+
+
+def own_name(name: str) -> str:
+    """Return an object's name as its tenant knows it: ``sales`` for ``t175-sales``."""
+    return name.partition("-")[2] or name
 
 
 def _mailbox(value: str) -> int | None:
@@ -26,16 +37,22 @@ def _mailbox(value: str) -> int | None:
     return tenant_of(value.partition("@")[2])
 
 
-CHANNEL: Final = {"Channel": tenant_of_channel}
-_CALLER_AND_CALLED: Final = {"Channel": tenant_of_channel, "DestChannel": tenant_of_channel}
-_QUEUE: Final = {"Queue": tenant_of}
-_QUEUE_CALLER: Final = {**_QUEUE, **CHANNEL}
-_QUEUE_MEMBER: Final = {**_QUEUE, "Interface": tenant_of_channel}
-_QUEUE_CALL: Final = {**_QUEUE_MEMBER, **_CALLER_AND_CALLED}
-_CONFERENCE: Final = {"Conference": tenant_of}
-_CONFERENCE_CALLER: Final = {**_CONFERENCE, **CHANNEL}
-_PARKED: Final = {"Parkinglot": tenant_of, "ParkeeChannel": tenant_of_channel}
-_ATTENDED: Final = {
+def _line(value: str) -> int | None:
+    """``PJSIP/t175-…`` or ``Local/101@t175-internal/n``: what a queue rings is set by us, never by a caller."""
+    context = value.partition("@")[2].partition("/")[0]
+    return tenant_of(context) if value.startswith("Local/") else tenant_of_channel(value)
+
+
+CHANNEL: Final[dict[str, Reader]] = {"Channel": tenant_of_channel}
+_CALLER_AND_CALLED: Final[dict[str, Reader]] = {"Channel": tenant_of_channel, "DestChannel": tenant_of_channel}
+_QUEUE: Final[dict[str, Reader]] = {"Queue": tenant_of}
+_QUEUE_CALLER: Final[dict[str, Reader]] = {**_QUEUE, **CHANNEL}
+_QUEUE_MEMBER: Final[dict[str, Reader]] = {**_QUEUE, "Interface": _line}
+_QUEUE_CALL: Final[dict[str, Reader]] = {**_QUEUE_MEMBER, **_CALLER_AND_CALLED}
+_CONFERENCE: Final[dict[str, Reader]] = {"Conference": tenant_of}
+_CONFERENCE_CALLER: Final[dict[str, Reader]] = {**_CONFERENCE, **CHANNEL}
+_PARKED: Final[dict[str, Reader]] = {"Parkinglot": tenant_of, "ParkeeChannel": tenant_of_channel}
+_ATTENDED: Final[dict[str, Reader]] = {
     f"{party}Channel": tenant_of_channel
     for party in ("OrigTransferer", "SecondTransferer", "Transferee", "TransferTarget", "LocalOne", "LocalTwo")
 }
@@ -123,11 +140,13 @@ FREE_TEXT: Final = frozenset(
     f"{party}{text}"
     for party in (*_PARTIES, "OrigTransferer", "SecondTransferer", "LocalOne", "LocalTwo")
     for text in ("CallerIDName", "CallerIDNum", "ConnectedLineName", "ConnectedLineNum")
-) | {"Exten", "DestExten", "MemberName", "Cause-txt", "UserAgent"}
+) | {"Exten", "DestExten", "MemberName", "PausedReason", "Cause-txt", "UserAgent"}
 """What callers and users write themselves; it tells nobody's tenant."""
 
 _NAMED = re.compile(r"(?<![A-Za-z0-9])t([1-9][0-9]{0,7})(?![0-9A-Za-z])")
 """``t175-…`` anywhere in a value, and an account code ``t175``."""
+_MAYBE_NAMED = re.compile(r"t([1-9][0-9]{0,7})(?![0-9A-Za-z])")
+"""Finds all that :data:`_NAMED` finds and more, five times as fast, for it begins by a letter."""
 
 
 def tenant_of_event(message: Message) -> int | None:
@@ -146,13 +165,17 @@ def tenant_of_event(message: Message) -> int | None:
         if owner is None or (tenant is not None and owner != tenant):
             return None
         tenant = owner
-    if tenant is None or _names_another(headers, tenant):
+    if tenant is None:
         return None
-    return tenant
-
-
-def _names_another(headers: Mapping[str, str], tenant: int) -> bool:
+    # Nearly always no other tenant is named anywhere, which one look at the whole text tells.
+    maybe = _MAYBE_NAMED.findall(message.text) if message.text else ()
     own = str(tenant)
+    if maybe and maybe.count(own) == len(maybe):
+        return tenant
+    return None if _names_another(headers, own) else tenant
+
+
+def _names_another(headers: Mapping[str, str], own: str) -> bool:
     return any(
         found != own
         for header, value in headers.items()
@@ -171,4 +194,11 @@ def hint_of(message: Message) -> Hint | None:
     tenant = tenant_of(context)
     if tenant is None or context != internal_context(tenant) or not _NUMBER.fullmatch(number):
         return None
-    return Hint(tenant, number, state_of(headers.get("Status", "")))
+    return Hint(tenant, number, state_of(headers.get("Status", "")), _endpoints(headers.get("Hint", ""), tenant))
+
+
+def _endpoints(hint: str, tenant: int) -> tuple[str, ...]:
+    """Return the tenant's own endpoints of ``PJSIP/t175-…&PJSIP/t175-…``."""
+    return tuple(
+        device.partition("/")[2] for device in hint.partition(",")[0].split("&") if tenant_of_channel(device) == tenant
+    )

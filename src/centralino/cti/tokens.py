@@ -2,14 +2,16 @@
 
 import asyncio
 import contextlib
+import http.client
 import logging
 import os
 import ssl
 from base64 import urlsafe_b64decode
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
-import httpx
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import ValidationError
@@ -21,6 +23,8 @@ log = logging.getLogger(__name__)
 
 LEEWAY: Final = 5
 """Seconds by which the panel's clock and ours may differ."""
+_PATH: Final = "/agent/v1/keys"
+_LONGEST_DOCUMENT: Final = 65536
 UNKNOWN_KEY_INTERVAL: Final = 5.0
 """Seconds between fetches that unknown keys cause: forged tokens must not become requests to the panel."""
 
@@ -52,11 +56,12 @@ class Keys:
 
     def load(self) -> None:
         """Take the keys that were last known; a missing or damaged file leaves none."""
-        with contextlib.suppress(FileNotFoundError):
-            try:
-                self._take(self._path.read_bytes())
-            except (OSError, ValueError) as error:
-                log.warning("%s: not taken (%s); keys come from the panel", self._path, type(error).__name__)
+        try:
+            self._take(self._path.read_bytes())
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError) as error:
+            log.warning("%s: not taken (%s); keys come from the panel", self._path, type(error).__name__)
 
     def update(self, document: bytes) -> None:
         """Take a new key set and keep it on disk.
@@ -132,7 +137,9 @@ class Gatekeeper:
         tls = ssl.create_default_context(cafile=ca)
         tls.minimum_version = ssl.TLSVersion.TLSv1_2
         tls.load_cert_chain(panel.certificate, panel.key)
-        self._client = httpx.AsyncClient(verify=tls, timeout=5.0, trust_env=False)
+        self._tls = tls
+        # One thread, for there is one question at a time; an HTTP library for it would take 10 MB of memory.
+        self._thread = ThreadPoolExecutor(1, "panel")
         self._fetching: asyncio.Task[bool] | None = None
         self._last_for_unknown = -UNKNOWN_KEY_INTERVAL
         self._complaint = ""
@@ -159,9 +166,9 @@ class Gatekeeper:
             fetched = await self._fetch()
             await asyncio.sleep(self._panel.refresh if fetched else min(5, self._panel.refresh))
 
-    async def close(self) -> None:
-        """Give the connection to the panel back."""
-        await self._client.aclose()
+    def close(self) -> None:
+        """Ask the panel no more; a question under way ends by itself."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _fetch_for_unknown(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -181,12 +188,11 @@ class Gatekeeper:
                 self._fetching = None
 
     async def _fetch_now(self) -> bool:
-        url = f"{self._panel.url}/agent/v1/keys"
+        url = f"{self._panel.url}{_PATH}"
         try:
-            response = await self._client.get(url)
-            response.raise_for_status()
-            self.keys.update(response.content)
-        except (httpx.HTTPError, ValueError, OSError) as error:
+            document = await asyncio.get_running_loop().run_in_executor(self._thread, self._get)
+            self.keys.update(document)
+        except (OSError, http.client.HTTPException, ValueError) as error:
             reason = "no key set" if isinstance(error, ValueError) else str(error).partition("\n")[0]
             reason = reason or type(error).__name__
             complaint = f"{url}: no keys ({reason}); going on with the {len(self.keys)} last known"
@@ -198,6 +204,17 @@ class Gatekeeper:
             log.info("%s: keys fetched again", url)
         self._complaint = ""
         return True
+
+    def _get(self) -> bytes:
+        panel = urlsplit(self._panel.url)
+        connection = http.client.HTTPSConnection(panel.hostname or "", panel.port, timeout=5, context=self._tls)
+        with contextlib.closing(connection):
+            connection.request("GET", _PATH, headers={"Accept": "application/json"})
+            response = connection.getresponse()
+            document = response.read(_LONGEST_DOCUMENT)
+        if response.status != http.client.OK:
+            raise http.client.HTTPException(f"status {response.status}")
+        return document
 
 
 def state_path() -> Path:

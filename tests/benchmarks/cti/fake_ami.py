@@ -13,14 +13,14 @@ def event(name: str, **headers: str) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
-def hint(tenant: int, number: str, status: int, **headers: str) -> bytes:
+def hint(tenant: int, number: str, status: int, devices: str = "", **headers: str) -> bytes:
     """Return the event that tells an extension's state."""
     return event(
         "ExtensionStatus",
         **headers,
         Exten=number,
         Context=f"t{tenant}-internal",
-        Hint="",
+        Hint=devices,
         Status=str(status),
         StatusText="x",
     )
@@ -28,10 +28,20 @@ def hint(tenant: int, number: str, status: int, **headers: str) -> bytes:
 
 @dataclass
 class FakeAmi:
-    """One fake Asterisk; ``hints`` is what it lists, ``sent`` what the proxy sent."""
+    """One fake Asterisk; ``hints`` and ``listed`` are what it lists, ``sent`` what the proxy sent.
+
+    ``listed`` gives list actions (``QueueStatus``) the events that answer them, each a name and its headers; any
+    action in ``answers`` is answered as told there, and every other is unknown, as to an Asterisk without its module.
+    """
 
     tls: ssl.SSLContext | None = None
     hints: dict[tuple[int, str], int] = field(default_factory=dict)
+    listed: dict[str, list[tuple[str, dict[str, str]]]] = field(default_factory=dict)
+    answers: dict[str, tuple[str, str]] = field(default_factory=dict)
+    devices: dict[tuple[int, str], str] = field(default_factory=dict)
+    """Hints' devices, ``PJSIP/t175-…``."""
+    mute: set[str] = field(default_factory=set)
+    """Actions that are not answered."""
     sent: list[dict[str, str]] = field(default_factory=list)
     answers_pings: bool = True
     port: int = 0
@@ -61,7 +71,7 @@ class FakeAmi:
     def set(self, tenant: int, number: str, status: int) -> None:
         """Change a hint and tell it."""
         self.hints[tenant, number] = status
-        self.send(hint(tenant, number, status, Privilege="call,all"))
+        self.send(hint(tenant, number, status, self.devices.get((tenant, number), ""), Privilege="call,all"))
 
     @property
     def logged_in(self) -> int:
@@ -79,7 +89,8 @@ class FakeAmi:
                 frame = (await reader.readuntil(b"\r\n\r\n")).decode()
                 action = dict(line.split(": ", 1) for line in frame.strip().split("\r\n"))
                 self.sent.append(action)
-                self._answer(action, writer)
+                if action["Action"] not in self.mute:
+                    self._answer(action, writer)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
@@ -103,11 +114,23 @@ class FakeAmi:
             case "ExtensionStateList":
                 response("Success", EventList="start", Message="Extension Statuses will follow")
                 for (tenant, number), status in self.hints.items():
-                    writer.write(hint(tenant, number, status, ActionID=action_id))
+                    writer.write(
+                        hint(tenant, number, status, self.devices.get((tenant, number), ""), ActionID=action_id)
+                    )
                 writer.write(event("ExtensionStateListComplete", ActionID=action_id, EventList="Complete"))
+            case name if name in self.listed:
+                response("Success", EventList="start")
+                writer.write(self._list(action))
             case "Ping" if self.answers_pings:
                 response("Success", Ping="Pong")
             case "Ping":
                 pass
-            case _:
-                response("Error", Message="Invalid/unknown command")
+            case name:
+                result, text = self.answers.get(name, ("Error", "Invalid/unknown command"))
+                response(result, Message=text)
+
+    def _list(self, action: dict[str, str]) -> bytes:
+        room, same = action.get("Conference"), {"ActionID": action["ActionID"]}
+        found = [(name, h) for name, h in self.listed[action["Action"]] if room in {None, h.get("Conference")}]
+        found.append((f"{action['Action']}Complete", {"EventList": "Complete"}))
+        return b"".join(event(name, **same, **headers) for name, headers in found)

@@ -1,5 +1,6 @@
 """/live: states, isolation, order, and a PBX that goes and comes back."""
 
+import socket
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -111,6 +112,50 @@ def test_a_silent_pbx_is_given_up(run: Run, monkeypatch: Any) -> None:
         async with stage.live(175) as browser:
             assert states(await message(browser))["101"] in {"free", "unregistered"}
             await until(lambda: sum(action["Action"] == "Login" for action in stage.pbx01.sent) > 1)
+
+    run(scene)
+
+
+def test_a_slow_reader_loses_its_place_and_is_brought_back_by_a_snapshot(run: Run) -> None:
+    numbers = [str(1000 + n) for n in range(300)]
+
+    async def scene(stage: Stage) -> None:
+        feeds = stage.service._feeds  # noqa: SLF001 - nobody outside sees who was set aside
+        for number in numbers:
+            stage.pbx01.set(178, number, 0)
+        narrow = socket.socket()
+        # So little that the kernel's own buffers hide nothing.
+        narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        narrow.connect(("127.0.0.1", stage.port))
+        async with (
+            stage.live(178, sock=narrow, server_hostname="127.0.0.1", max_queue=1) as slow,
+            stage.live(178) as quick,
+        ):
+            await message(slow)
+            known = states(await message(quick))
+            slow.transport.pause_reading()
+            feed = feeds._live[178]  # noqa: SLF001
+            rounds = 0
+            while len(feed.readers) == len(feed.clients) and rounds < 300:
+                rounds += 1
+                for number in numbers:
+                    stage.pbx01.set(178, number, rounds % 2)
+                wanted = dict.fromkeys(numbers, "busy" if rounds % 2 else "free")
+                while known != wanted:
+                    known |= states(await message(quick, within=1))
+            assert len(feed.readers) < len(feed.clients), "the slow reader was never set aside"
+            stage.pbx01.set(178, "1000", 8)
+            assert states(await message(quick, within=0.5)) == {"1000": "ringing"}
+            slow.transport.resume_reading()
+            last = await message(slow)
+            while last["type"] == "change":
+                following = await message(slow)
+                assert following["type"] == "snapshot" or following["seq"] == last["seq"] + 1
+                last = following
+            assert states(last) == known | {"1000": "ringing"}
+            stage.pbx01.set(178, "1000", 1)
+            following = await message(slow)
+            assert (following["type"], following["seq"]) == ("change", last["seq"] + 1)
 
     run(scene)
 

@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from websockets.asyncio.server import ServerConnection, serve
 
-from centralino.contract.live import ChangeMessage, ExtensionState, SnapshotMessage, State
+from centralino.contract.live import ChangeMessage, ExtensionState, HeartbeatMessage, SnapshotMessage, State
 from tests.unit.panel import environment
 from tests.unit.panel.samples import PASSWORD
 from tests.unit.panel.test_services import verified
@@ -31,6 +31,8 @@ class Proxy:
         self._loop = asyncio.new_event_loop()
         self._pages: set[ServerConnection] = set()
         self._sequence = 0
+        self.missed: str | None = None
+        """The last change, for a page that was away."""
         self.states: dict[str, State] = {"101": "free", "102": "unregistered"}
         self._server: asyncio.Event
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),), daemon=True)
@@ -47,11 +49,20 @@ class Proxy:
     async def _page(self, page: ServerConnection) -> None:
         assert page.request is not None
         self.paths.put(page.request.path)
-        extensions = {number: self._since(state) for number, state in self.states.items()}
-        await page.send(SnapshotMessage(seq=self._sequence, extensions=extensions).model_dump_json())
+        await page.send(self._first(page.request.path))
         self._pages.add(page)
         await page.wait_closed()
         self._pages.discard(page)
+
+    def _first(self, path: str) -> str:
+        """Return what a page is sent first: what it missed where it tells, else everything."""
+        since = path.partition("&since=")[2]
+        if since == str(self._sequence):
+            return HeartbeatMessage(seq=self._sequence).model_dump_json()
+        if self.missed is not None and since == str(self._sequence - 1):
+            return self.missed
+        extensions = {number: self._since(state) for number, state in self.states.items()}
+        return SnapshotMessage(seq=self._sequence, extensions=extensions).model_dump_json()
 
     @staticmethod
     def _since(state: State) -> ExtensionState:
@@ -62,7 +73,13 @@ class Proxy:
         self.states[number] = state
         self._sequence += 1 + skip
         text = ChangeMessage(seq=self._sequence, extensions={number: self._since(state)}).model_dump_json()
+        self.missed = None if skip else text
         self._do(lambda page: page.send(text))
+
+    def forget(self) -> None:
+        """Begin other numbers, as after a restart."""
+        self._sequence += 100
+        self.missed = None
 
     def drop(self) -> None:
         """Close all connections."""
@@ -177,6 +194,7 @@ def test_a_lost_connection_is_seen_and_mends_itself(page: Page, proxy: Proxy) ->
     )
     first = proxy.paths.get(timeout=10)
     proxy.states["101"] = "busy"
+    proxy.forget()
     proxy.drop()
     state(page, "101", "busy")
     assert page.evaluate("window.seen") == ["lost", "connected"]
@@ -184,6 +202,24 @@ def test_a_lost_connection_is_seen_and_mends_itself(page: Page, proxy: Proxy) ->
     proxy.stop()
     expect(page.locator("[data-banner]")).to_be_visible()
     state(page, "101", "unknown")
+
+
+def test_a_page_that_was_away_is_told_what_it_missed(page: Page, proxy: Proxy) -> None:
+    state(page, "101", "free")
+    proxy.change("102", "held")
+    state(page, "102", "held")
+    proxy.paths.get(timeout=10)
+    proxy.drop()
+    assert proxy.paths.get(timeout=10).endswith("&since=1")
+    state(page, "101", "free")
+    state(page, "102", "held")
+    proxy.drop()
+    proxy.change("101", "busy")
+    assert proxy.paths.get(timeout=10).endswith("&since=1")
+    state(page, "101", "busy")
+    state(page, "102", "held")
+    proxy.change("101", "ringing")
+    state(page, "101", "ringing")
 
 
 def test_a_hole_in_the_sequence_leads_to_a_new_snapshot(page: Page, proxy: Proxy) -> None:

@@ -50,6 +50,8 @@ def test_a_good_file() -> None:
         (('"s3cret-of-pbx02"', '"short"'), "cti.toml:21: server.2.secret: "),
         (('"s3cret-of-pbx02"', '"s3cret-of-pbx02'), "cti.toml:21: this is no TOML"),
         (('username = "cti"', 'username = "cti\\r\\nAction: x"'), "cti.toml:20: server.2.username: "),
+        (('certificate = "/c.crt"\nkey = "/c.key"\n[clients]', "[clients]"), "listen: certificate is missing"),
+        (('key = "/c.key"\n[clients]', "[clients]"), "cti.toml:2: listen: certificate and key belong together"),
         (('ca = "/ca.crt"', 'colour = "red"'), "cti.toml:1: colour: unknown key"),
     ],
 )  # fmt: skip

@@ -5,7 +5,8 @@ import json
 from typing import Any
 
 from centralino.cti.ami.message import Kind, Message
-from centralino.cti.state import Extensions, Hint
+from centralino.cti.boards import Boards
+from centralino.cti.state import Hint
 from centralino.cti.web import frames
 from centralino.cti.web.feeds import Feeds
 
@@ -23,27 +24,37 @@ class Browser:
         return json.loads(self.written[-1][2 if size < 126 else 4 :])
 
 
-def apply(feeds: Feeds, extensions: Extensions, *hints: Hint) -> None:
+def apply(feeds: Feeds, boards: Boards, *hints: Hint) -> None:
     for hint in hints:
-        if extensions.apply("pbx01", hint, 1000):
-            feeds.changed(hint.tenant, {hint.number})
+        if boards.extensions.apply("pbx01", hint, 1000):
+            feeds.changed(hint.tenant, "extensions", {hint.number})
 
 
 def test_changes_are_numbered_and_built_once() -> None:
     async def scene() -> None:
-        extensions = Extensions()
-        feeds = Feeds(extensions, {})
+        boards = Boards()
+        feeds = Feeds(boards, {})
         one, two, other = Browser(), Browser(), Browser()
-        apply(feeds, extensions, Hint(175, "101", "free"))
+        apply(feeds, boards, Hint(175, "101", "free"))
         for browser in (one, two):
             feeds.join(175, "live", browser)
         feeds.join(176, "live", other)
-        assert one.last == {"type": "snapshot", "seq": 0, "extensions": {"101": {"state": "free", "since": 1000}}}
-        apply(feeds, extensions, Hint(175, "101", "busy"), Hint(175, "102", "free"))
+        first = one.last["seq"]
+        assert one.last == {
+            "type": "snapshot",
+            "seq": first,
+            "connected": True,
+            "extensions": {"101": {"state": "free", "since": 1000}},
+            "calls": {},
+            "queues": {},
+            "parked": {},
+            "conferences": {},
+        }
+        apply(feeds, boards, Hint(175, "101", "busy"), Hint(175, "102", "free"))
         feeds.settle()
         assert one.last == {
             "type": "change",
-            "seq": 1,
+            "seq": first + 1,
             "extensions": {"101": {"state": "busy", "since": 1000}, "102": {"state": "free", "since": 1000}},
         }
         assert one.written[-1] is two.written[-1], "one building for all"
@@ -54,15 +65,16 @@ def test_changes_are_numbered_and_built_once() -> None:
 
 def test_a_vanished_extension_brings_the_whole_picture() -> None:
     async def scene() -> None:
-        extensions = Extensions()
-        feeds = Feeds(extensions, {})
+        boards = Boards()
+        feeds = Feeds(boards, {})
         browser = Browser()
-        apply(feeds, extensions, Hint(175, "101", "free"), Hint(175, "102", "free"))
+        apply(feeds, boards, Hint(175, "101", "free"), Hint(175, "102", "free"))
         feeds.join(175, "live", browser)
-        apply(feeds, extensions, Hint(175, "102", None))
+        first = browser.last["seq"]
+        apply(feeds, boards, Hint(175, "102", None))
         feeds.settle()
         assert browser.last["type"] == "snapshot"
-        assert browser.last["seq"] == 1
+        assert browser.last["seq"] == first + 1
         assert set(browser.last["extensions"]) == {"101"}
 
     asyncio.run(scene())
@@ -70,23 +82,24 @@ def test_a_vanished_extension_brings_the_whole_picture() -> None:
 
 def test_who_comes_between_an_event_and_its_writing_misses_nothing() -> None:
     async def scene() -> None:
-        extensions = Extensions()
-        feeds = Feeds(extensions, {})
+        boards = Boards()
+        feeds = Feeds(boards, {})
         first, late = Browser(), Browser()
         feeds.join(175, "live", first)
-        apply(feeds, extensions, Hint(175, "101", "busy"))
+        apply(feeds, boards, Hint(175, "101", "busy"))
         feeds.join(175, "live", late)
-        assert late.last["seq"] == 0
+        before = late.last["seq"]
+        assert late.last["seq"] == first.last["seq"]
         assert late.last["extensions"]["101"]["state"] == "busy"
         feeds.settle()
-        assert late.last["seq"] == 1
+        assert late.last["seq"] == first.last["seq"] == before + 1
 
     asyncio.run(scene())
 
 
 def test_a_feed_ends_with_its_last_client() -> None:
     async def scene() -> None:
-        feeds = Feeds(Extensions(), {"pbx01": 1})
+        feeds = Feeds(Boards(), {"pbx01": 1})
         browser = Browser()
         feed = feeds.join(175, "amiws", browser)
         assert feeds.wants_events

@@ -24,6 +24,8 @@ def event(name: str, **headers: str) -> Message:
         (event("DeviceStateChange", Device="PJSIP/t175-abcdefgh1234", State="INUSE"), 175),
         (event("ContactStatus", AOR="t175-abcdefgh1234", EndpointName="t175-abcdefgh1234"), 175),
         (event("QueueCallerJoin", Queue="t175-sales", Channel=OURS), 175),
+        (event("QueueMemberAdded", Queue="t175-sales", Interface="Local/101@t175-internal/n"), 175),
+        (event("QueueMemberAdded", Queue="t175-sales", Interface="Local/101@t176-internal/n"), None),
         (event("MessageWaiting", Mailbox="101@t175-voicemail"), 175),
         (event("ExtensionStatus", Context="t175-internal", Exten="101"), 175),
         (event("Hangup", Channel=OURS, CallerIDName="t176-x"), 175),

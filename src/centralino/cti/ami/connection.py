@@ -77,7 +77,10 @@ class Connection:
     def __init__(self, server: Server, tls: ssl.SSLContext, receiver: Receiver) -> None:
         self.server = server
         self.up = False
-        self.dropped_frames = 0
+        self.messages = 0
+        self.connects = 0
+        self._dropped_frames = 0
+        self._stream: _Stream | None = None
         self._tls = tls
         self._receiver = receiver
         self._transport: asyncio.Transport | None = None
@@ -86,6 +89,11 @@ class Connection:
         self._serial = 0
         self._delay = FIRST_DELAY
         self._complaint = ""
+
+    @property
+    def dropped_frames(self) -> int:
+        """Frames that were too long, of all connections."""
+        return self._dropped_frames + (self._stream.splitter.dropped if self._stream else 0)
 
     async def run(self) -> None:
         """Connect, stay connected, and connect again after each loss."""
@@ -116,17 +124,18 @@ class Connection:
         loop = asyncio.get_running_loop()
         self._login = loop.create_future()
         transport, stream = await self._connect()
-        self._transport = transport
+        self._transport, self._stream = transport, stream
         try:
             await self._log_in(stream)
             self.up = True
+            self.connects += 1
             self._delay, self._complaint = FIRST_DELAY, ""
             log.info("pbx %s: connected", self.server.name)
             self._receiver.connected(self)
             await self._watch(stream)
         finally:
-            self._transport = None
-            self.dropped_frames += stream.splitter.dropped
+            self._transport = self._stream = None
+            self._dropped_frames += stream.splitter.dropped
             transport.abort()
             if self.up:
                 self.up = False
@@ -178,6 +187,7 @@ class Connection:
         raise ConnectionFailedError(f"pbx {self.server.name}: connection lost")
 
     def _received(self, messages: list[Message]) -> None:
+        self.messages += len(messages)
         if self.up:
             self._receiver.received(self, messages)
             return

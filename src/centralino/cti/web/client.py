@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from centralino.contract.live import ErrorMessage, TokenMessage
 from centralino.contract.tokens import Claims
+from centralino.cti.actions.desk import Desk
 from centralino.cti.tokens import TokenError
 from centralino.cti.web import frames
 from centralino.cti.web.feeds import Feed, Feeds, Format
@@ -35,6 +36,7 @@ class House(Protocol):
     """What a client needs of the server that it belongs to."""
 
     feeds: Feeds
+    desk: Desk
     users: Counts
     addresses: Counts
 
@@ -55,15 +57,22 @@ class House(Protocol):
 class Client(WSListener):
     """A connection from its handshake to its end."""
 
-    def __init__(self, house: House, form: Format, token: str | None) -> None:
+    __slots__ = (
+        "_admission", "_alive", "_bucket", "_claims", "_closing", "_counted_address", "_feed", "_form", "_fragmented",
+        "_fragments", "_house", "_since", "_slow", "_timer", "_token", "_transport", "_user", "address",
+    )  # fmt: skip
+
+    def __init__(self, house: House, form: Format, token: str | None, since: int | None = None) -> None:
         super().__init__()
         self.address = ""
         self._house = house
         self._form = form
         self._token = token
+        self._since = since
         self._transport: WSTransport | None = None
         self._feed: Feed | None = None
         self._user = ""
+        self._claims: Claims | None = None
         self._counted_address = False
         self._admission: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -72,6 +81,7 @@ class Client(WSListener):
         self._fragmented = False
         self._closing = False
         self._slow = False
+        self._alive = True
 
     # --- from its feed ---
 
@@ -79,6 +89,21 @@ class Client(WSListener):
         """Send whole frames that were built for all clients of the feed."""
         if self._transport is not None and not self._closing:
             self._transport.underlying_transport.write(data)
+
+    def reply(self, frame: bytes) -> None:
+        """Send to this client alone; what is meant for one who has fallen behind so far is lost."""
+        if not self._slow:
+            self.write(frame)
+
+    def ping(self) -> None:
+        """Ask whether it is still there; cut the line where the last question was not answered."""
+        if not self._alive and self._transport is not None:
+            self._house.feeds.counts.let_go += 1
+            log.info("client gone: it answers no ping: user=%s address=%s", self._user, self.address)
+            self._transport.disconnect(graceful=False)
+        elif not self._slow:
+            self._alive = False
+            self.write(frames.PING)
 
     def close(self, code: int, reason: str) -> None:
         """Say good-bye, and cut the line where it is not answered."""
@@ -109,6 +134,7 @@ class Client(WSListener):
 
     @override
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        self._alive = True
         kind = frame.msg_type
         if kind == WSMsgType.CLOSE:
             transport.send_close(WSCloseCode.OK)
@@ -141,6 +167,7 @@ class Client(WSListener):
         """Lose the place in the feed: the queue is as long as it may be."""
         self._slow = True
         if self._feed is not None:
+            self._house.feeds.counts.slow += 1
             self._feed.readers.discard(self)
             self._set_timer(SLOW_TIMEOUT, self._too_slow)
 
@@ -162,6 +189,12 @@ class Client(WSListener):
 
     async def _check(self, token: str) -> None:
         try:
+            await self._let_in(token)
+        finally:
+            self._admission = None
+
+    async def _let_in(self, token: str) -> None:
+        try:
             claims = await self._house.claims(token)
         except TokenError as error:
             log.warning("client refused: reason=%s address=%s", error.code, self.address)
@@ -174,8 +207,9 @@ class Client(WSListener):
             self._refuse(CLOSE_LIMIT, "too_many_connections", "too many connections of this user: close other windows")
             return
         self._user = user
+        self._claims = claims
         log.info("client joined: user=%s role=%s format=%s address=%s", user, claims.role, self._form, self.address)
-        self._feed = self._house.feeds.join(claims.tenant, self._form, self)
+        self._feed = self._house.feeds.join(claims.tenant, self._form, self, self._since)
         if self._slow:
             self.pause_writing()
 
@@ -201,9 +235,13 @@ class Client(WSListener):
         if not isinstance(document, dict):
             self._error("bad_message", "send a JSON object")
             return
-        if self._feed is not None or self._admission is not None:
-            # The allow-list of actions belongs here; until there is one, nothing is taken.
-            self._error("action_refused", "this connection takes no actions", next(iter(document), None))
+        if self._user or self._admission is not None:
+            if self._claims is None:
+                self._error("token_missing", "the token is still being looked at: wait for the snapshot")
+            elif self._form == "live":
+                self._house.desk.live(self, self._claims, document)
+            else:
+                self._house.desk.amiws(self, self._claims, document)
             return
         try:
             self._admit(TokenMessage.model_validate(document).token)
@@ -216,6 +254,7 @@ class Client(WSListener):
         self.write(frames.text(message.model_dump_json().encode()))
 
     def _refuse(self, close_code: int, code: str, text: str) -> None:
+        self._house.feeds.counts.refused[code] += 1
         self._error(code, text)
         self.close(close_code, code)
 
@@ -223,6 +262,7 @@ class Client(WSListener):
         self._refuse(CLOSE_TOKEN, "token_missing", f"no token within {TOKEN_TIMEOUT:.0f} seconds")
 
     def _too_slow(self) -> None:
+        self._house.feeds.counts.let_go += 1
         log.warning("client let go: it reads too slowly: user=%s address=%s", self._user, self.address)
         self._closing = True
         if self._transport is not None:

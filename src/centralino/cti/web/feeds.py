@@ -1,23 +1,35 @@
 """One feed a tenant and format: what is new is built once and written to every client of the feed.
 
-While little happens it is written at once. Under load it is gathered: after a round of writes the next waits as long as
-the round took, 2 ms at most: many clients are worth waiting for, few are not.
+While little happens it is written at once. Under load it is gathered: after a round of writes the next waits four times
+as long as the round took, 2 ms at most. So many clients are worth waiting for, few are not, and writing takes no more
+than a fifth of the time until the 2 ms are full.
 """
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
-from typing import Literal, Protocol, override
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Final, Literal, Protocol, override
 
-from centralino.contract.live import ChangeMessage, ExtensionState, SnapshotMessage
+from centralino.contract.live import ChangeMessage, ExtensionState, HeartbeatMessage, SnapshotMessage
+from centralino.contract.model import Model
 from centralino.contract.names import internal_context
 from centralino.cti.ami.message import Message
-from centralino.cti.state import Extension, Extensions
+from centralino.cti.boards import Boards
+from centralino.cti.metrics import Counts
+from centralino.cti.state import Extension
 from centralino.cti.web import amiws, frames
 
 Format = Literal["live", "amiws"]
+SECTIONS: Final = ("calls", "queues", "parked", "conferences")
+HISTORY: Final = 500
+"""Changes that a feed keeps for clients that come back after a short break."""
+LINGER: Final = 30.0
+"""Seconds that a feed goes on without clients, so that the only page of a tenant can come back, too."""
 
 LONGEST_GATHERING = 0.002
+_PATIENCE = 4
+"""How many times as long as a round of writes took, the next may wait."""
 _TIMER_RESOLUTION = 0.0005
 """A shorter wait than this is none: the loop's timers count whole milliseconds."""
 
@@ -32,13 +44,13 @@ class Reader(Protocol):
 class Feed:
     """The clients of one tenant and format, and what they have not been sent yet."""
 
-    def __init__(self, tenant: int, extensions: Extensions) -> None:
+    def __init__(self, tenant: int, boards: Boards) -> None:
         self.tenant = tenant
         self.clients: set[Reader] = set()
         """All clients."""
         self.readers: set[Reader] = set()
         """Those that keep up."""
-        self._extensions = extensions
+        self._boards = boards
 
     def collect(self) -> bytes:
         """Return the frames since the last call, empty where there are none."""
@@ -50,46 +62,84 @@ class Feed:
 
 
 class LiveFeed(Feed):
-    """Our own format: numbered changes, several extensions in one where they came together."""
+    """Our own format: numbered changes, everything in one that came together."""
 
-    def __init__(self, tenant: int, extensions: Extensions) -> None:
-        super().__init__(tenant, extensions)
-        self._seq = 0
-        self._changed: set[str] = set()
+    def __init__(self, tenant: int, boards: Boards) -> None:
+        super().__init__(tenant, boards)
+        # Numbers of former feeds of this tenant must not fit into this one's: a client that resumes would miss changes.
+        self._seq = time.time_ns() // 1_000_000
+        self._changed: dict[str, set[str]] = {}
         self._snapshot: bytes | None = None
+        self._connected = boards.connected(tenant)
+        self._history: deque[tuple[int, bytes]] = deque(maxlen=HISTORY)
 
-    def change(self, numbers: set[str]) -> None:
-        """Note extensions that changed or vanished."""
-        self._changed |= numbers
+    def change(self, section: str, keys: set[str]) -> None:
+        """Note what changed or vanished."""
+        self._changed.setdefault(section, set()).update(keys)
         self._snapshot = None
 
     @override
     def collect(self) -> bytes:
         if not self._changed:
             return b""
+        changed, self._changed = self._changed, {}
+        connected = self._boards.connected(self.tenant)
+        numbers = changed.pop("extensions", set())
+        told = {section: self._entries(section, keys) for section, keys in changed.items() if keys}
+        if connected == self._connected and not numbers and not told:
+            return b""
         self._seq += 1
         self._snapshot = None
-        changed, self._changed = self._changed, set()
-        now = self._extensions.of(self.tenant)
-        states = {number: now[number] for number in sorted(changed) if number in now}
-        if len(states) < len(changed):
-            # Something vanished, which a change cannot say: all readers get the whole picture.
+        now = self._boards.extensions.of(self.tenant)
+        states = {number: now[number] for number in sorted(numbers) if number in now}
+        if len(states) < len(numbers):
+            # An extension vanished, which a change cannot say: all readers get the whole picture.
+            self._connected = connected
+            self._history.clear()
             return self.snapshot()
-        return frames.text(_document(ChangeMessage(seq=self._seq, extensions=_states(states))))
+        fields: dict[str, Any] = {"seq": self._seq, "extensions": _states(states), **told}
+        if connected != self._connected:
+            self._connected = fields["connected"] = connected
+        unchanged = {"connected", *SECTIONS} - fields.keys()
+        # Not validated: all of it is of the models' types already.
+        frame = frames.text(ChangeMessage.model_construct(**fields).model_dump_json(exclude=unchanged).encode())
+        self._history.append((self._seq, frame))
+        return frame
 
     @override
     def snapshot(self) -> bytes:
         if self._snapshot is None:
-            message = SnapshotMessage(seq=self._seq, extensions=_states(self._extensions.of(self.tenant)))
-            self._snapshot = frames.text(_document(message))
+            message = SnapshotMessage(
+                seq=self._seq,
+                connected=self._boards.connected(self.tenant),
+                extensions=_states(self._boards.extensions.of(self.tenant)),
+                **{section: self._boards.section(self.tenant, section) for section in SECTIONS},  # type: ignore[arg-type]
+            )
+            self._snapshot = frames.text(message.model_dump_json().encode())
         return self._snapshot
+
+    def resume(self, seq: int) -> bytes | None:
+        """Return what a client has missed that saw ``seq`` last; None where that is not known any more."""
+        if seq == self._seq:
+            return frames.text(HeartbeatMessage(seq=seq).model_dump_json().encode())
+        if not self._history or not self._history[0][0] - 1 <= seq < self._seq:
+            return None
+        return b"".join(frame for number, frame in self._history if number > seq)
+
+    def heartbeat(self) -> bytes:
+        """Return what tells a page that the silence is none of the network's."""
+        return frames.text(HeartbeatMessage(seq=self._seq).model_dump_json().encode())
+
+    def _entries(self, section: str, keys: set[str]) -> dict[str, Model | None]:
+        entries = self._boards.section(self.tenant, section)
+        return {key: entries.get(key) for key in sorted(keys)}
 
 
 class AmiwsFeed(Feed):
     """amiws' format: each event as it comes."""
 
-    def __init__(self, tenant: int, extensions: Extensions, server_ids: Mapping[str, int]) -> None:
-        super().__init__(tenant, extensions)
+    def __init__(self, tenant: int, boards: Boards, server_ids: Mapping[str, int]) -> None:
+        super().__init__(tenant, boards)
         self._server_ids = server_ids
         self._frames: list[bytes] = []
 
@@ -113,7 +163,7 @@ class AmiwsFeed(Feed):
                     extension.server,
                 )
             )
-            for number, extension in sorted(self._extensions.of(self.tenant).items())
+            for number, extension in sorted(self._boards.extensions.of(self.tenant).items())
         )
 
 
@@ -121,62 +171,77 @@ def _states(extensions: Mapping[str, Extension]) -> dict[str, ExtensionState]:
     return {number: ExtensionState(state=e.state, since=e.since) for number, e in extensions.items()}
 
 
-def _document(message: ChangeMessage | SnapshotMessage) -> bytes:
-    return message.model_dump_json().encode()
-
-
 class Feeds:
     """All feeds that somebody reads, and the rounds of writing."""
 
-    def __init__(self, extensions: Extensions, server_ids: Mapping[str, int]) -> None:
+    def __init__(self, boards: Boards, server_ids: Mapping[str, int], counts: Counts | None = None) -> None:
+        self.counts = counts or Counts()
         self.server_ids = server_ids
         """Name → amiws' ``server_id``, which counts the configured servers from 1."""
-        self._extensions = extensions
+        self._boards = boards
         self._live: dict[int, LiveFeed] = {}
         self._amiws: dict[int, AmiwsFeed] = {}
         self._dirty: set[Feed] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._free_at = 0.0
+        self._since = 0.0
 
     @property
     def wants_events(self) -> bool:
         """Whether anybody reads events in amiws' format."""
         return bool(self._amiws)
 
-    def all_clients(self) -> Iterator[Reader]:
-        """Iterate over all clients."""
-        for feed in (*self._live.values(), *self._amiws.values()):
-            yield from feed.clients
+    def numbers(self) -> dict[Format, int]:
+        """Return how many clients each format has."""
+        return {
+            "live": sum(len(feed.clients) for feed in self._live.values()),
+            "amiws": sum(len(feed.clients) for feed in self._amiws.values()),
+        }
 
-    def join(self, tenant: int, form: Format, client: Reader) -> Feed:
-        """Enter a client and send it the state of things."""
+    def join(self, tenant: int, form: Format, client: Reader, since: int | None = None) -> Feed:
+        """Enter a client and send it the state of things, or what it has missed where it saw ``since`` last."""
         feed: Feed
         if form == "live":
-            feed = self._live.setdefault(tenant, LiveFeed(tenant, self._extensions))
+            feed = self._live.setdefault(tenant, LiveFeed(tenant, self._boards))
         else:
-            feed = self._amiws.setdefault(tenant, AmiwsFeed(tenant, self._extensions, self.server_ids))
+            feed = self._amiws.setdefault(tenant, AmiwsFeed(tenant, self._boards, self.server_ids))
         feed.clients.add(client)
         feed.readers.add(client)
-        client.write(feed.snapshot())
+        missed = feed.resume(since) if since is not None and isinstance(feed, LiveFeed) else None
+        client.write(feed.snapshot() if missed is None else missed)
         return feed
 
     def leave(self, feed: Feed, client: Reader) -> None:
-        """Take a client out; a feed without clients ends."""
+        """Take a client out; a feed without clients ends, a numbered one after a while."""
         feed.clients.discard(client)
         feed.readers.discard(client)
-        if not feed.clients:
-            self._dirty.discard(feed)
-            feeds: dict[int, LiveFeed] | dict[int, AmiwsFeed] = (
-                self._live if isinstance(feed, LiveFeed) else self._amiws
-            )
-            if feeds.get(feed.tenant) is feed:
-                del feeds[feed.tenant]
+        if feed.clients:
+            return
+        if isinstance(feed, LiveFeed):
+            asyncio.get_running_loop().call_later(LINGER, self._end, feed)
+        else:
+            self._end(feed)
 
-    def changed(self, tenant: int, numbers: set[str]) -> None:
-        """Tell that extensions changed or vanished."""
+    def heartbeat(self) -> None:
+        """Tell all pages that the connection lives."""
+        for feed in self._live.values():
+            data = feed.heartbeat()
+            for reader in tuple(feed.readers):
+                reader.write(data)
+
+    def _end(self, feed: Feed) -> None:
+        if feed.clients:
+            return
+        self._dirty.discard(feed)
+        feeds: dict[int, LiveFeed] | dict[int, AmiwsFeed] = self._live if isinstance(feed, LiveFeed) else self._amiws
+        if feeds.get(feed.tenant) is feed:
+            del feeds[feed.tenant]
+
+    def changed(self, tenant: int, section: str, keys: set[str]) -> None:
+        """Tell what changed or vanished in a section of a tenant's board."""
         feed = self._live.get(tenant)
         if feed is not None:
-            feed.change(numbers)
+            feed.change(section, keys)
             self._dirty.add(feed)
 
     def event(self, tenant: int, server: str, message: Message) -> None:
@@ -190,7 +255,8 @@ class Feeds:
         """Write what is new, or see to it that it is written soon; to be called when a batch of events is through."""
         if not self._dirty or self._timer is not None:
             return
-        wait = self._free_at - time.monotonic()
+        self._since = time.monotonic()
+        wait = self._free_at - self._since
         if wait < _TIMER_RESOLUTION:
             self._write()
         else:
@@ -202,8 +268,13 @@ class Feeds:
         dirty, self._dirty = self._dirty, set()
         for feed in dirty:
             data = feed.collect()
+            if not data:
+                continue
+            self.counts.written_messages += len(feed.readers)
+            self.counts.written_bytes += len(feed.readers) * len(data)
             # A write may make its client a slow reader, which takes it out of the set.
             for reader in tuple(feed.readers):
                 reader.write(data)
         end = time.monotonic()
-        self._free_at = end + min(LONGEST_GATHERING, end - start)
+        self.counts.longest_lag = max(self.counts.longest_lag, end - self._since)
+        self._free_at = end + min(LONGEST_GATHERING, _PATIENCE * (end - start))

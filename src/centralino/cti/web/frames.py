@@ -1,6 +1,7 @@
 """WebSocket frames (RFC 6455 §5.2), built once for all clients: a server's frames are not masked, so they are equal."""
 
 _FINAL_TEXT = 0x81
+PING = b"\x89\x00"
 _SMALL = 126
 _MEDIUM = 65536
 

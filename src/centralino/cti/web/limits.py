@@ -25,20 +25,21 @@ class Counts:
 
 
 class Bucket:
-    """A token bucket: ``rate`` messages a second, ``burst`` at once."""
+    """A token bucket: ``rate`` a second, ``burst`` at once."""
 
     RATE: Final = 10.0
     BURST: Final = 50.0
 
-    __slots__ = ("_left", "_when")
+    __slots__ = ("_burst", "_left", "_rate", "_when")
 
-    def __init__(self, now: float) -> None:
-        self._left = self.BURST
+    def __init__(self, now: float, rate: float = RATE, burst: float = BURST) -> None:
+        self._left = self._burst = burst
+        self._rate = rate
         self._when = now
 
     def take(self, now: float) -> bool:
         """Take one, unless none is left."""
-        self._left = min(self.BURST, self._left + (now - self._when) * self.RATE)
+        self._left = min(self._burst, self._left + (now - self._when) * self._rate)
         self._when = now
         if self._left < 1.0:
             return False

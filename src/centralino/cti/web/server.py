@@ -3,34 +3,47 @@
 import asyncio
 import contextlib
 import logging
+import re
 import ssl
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from urllib.parse import parse_qs, urlsplit
 
-import orjson
-from picows import WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener, ws_create_server
+from picows import WSUpgradeRequest, WSUpgradeResponseWithListener, ws_create_server
 
 from centralino.contract.tokens import Claims
-from centralino.cti.config import Clients, Listen
+from centralino.cti.actions.desk import Desk
+from centralino.cti.config import Clients, Listen, Metrics
 from centralino.cti.web.client import Client
 from centralino.cti.web.feeds import Feeds, Format
 from centralino.cti.web.limits import Counts
+from centralino.cti.web.status import health, metrics_listener, status
 
 log = logging.getLogger(__name__)
 
 PATHS: dict[str, Format] = {"/live": "live", "/": "amiws"}
 GOING_AWAY = 1001
+_SEQUENCE = re.compile(r"[0-9]{1,15}")
 PING_INTERVAL = 20.0
-"""Seconds of silence after which a client is asked whether it is still there, and for its answer."""
+"""Seconds between two pings to all; whoever has not answered one when the next is due is gone."""
 
 
-def tls_context(listen: Listen) -> ssl.SSLContext:
-    """Return what browsers see: TLS 1.2 or newer with the guest's certificate."""
+def tls_context(listen: Listen) -> ssl.SSLContext | None:
+    """Return what browsers see: TLS 1.2 or newer with the guest's certificate; None where another does that."""
+    if listen.tls is None:
+        return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(listen.certificate, listen.key)
+    context.load_cert_chain(*listen.tls)
     return context
+
+
+@contextlib.contextmanager
+def _named(port: int) -> Iterator[None]:
+    """Let an error of listening name the port."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, f"port {port} ({error.strerror})") from None
 
 
 class WebServer:
@@ -40,17 +53,20 @@ class WebServer:
         self,
         settings: Clients,
         feeds: Feeds,
+        desk: Desk,
         claims: Callable[[str], Awaitable[Claims]],
-        health: Callable[[], dict[str, object]],
+        report: Callable[[], dict[str, object]],
     ) -> None:
         self.settings = settings
         self.feeds = feeds
+        self.desk = desk
         self.claims = claims
         self.users = Counts()
         self.addresses = Counts()
-        self._health = health
+        self._report = report
         self._clients: set[Client] = set()
         self._servers: list[asyncio.Server] = []
+        self._metrics: list[asyncio.Server] = []
         self._draining = False
         self._empty = asyncio.Event()
 
@@ -82,27 +98,43 @@ class WebServer:
     async def listen(self, addresses: Iterable[str], port: int, tls: ssl.SSLContext | None) -> None:
         """Listen there, and no longer where it was before; who is connected stays."""
         self.stop_listening()
-        server = await ws_create_server(
-            self._answer,
-            [str(address) for address in addresses],
-            port,
-            ssl=tls,
-            reuse_address=True,
-            backlog=1024,
-            websocket_handshake_timeout=5,
-            enable_auto_ping=True,
-            auto_ping_idle_timeout=PING_INTERVAL,
-            auto_ping_reply_timeout=PING_INTERVAL,
-            max_frame_size=self.settings.message_bytes,
-            read_buffer_init_size=1024,
-        )
+        with _named(port):
+            server = await ws_create_server(
+                self._answer,
+                [str(address) for address in addresses],
+                port,
+                ssl=tls,
+                reuse_address=True,
+                backlog=1024,
+                websocket_handshake_timeout=5,
+                max_frame_size=self.settings.message_bytes,
+                read_buffer_init_size=1024,
+            )
         self._servers = [server]
+
+    async def listen_for_metrics(self, metrics: Metrics | None, page: Callable[[], bytes]) -> None:
+        """Answer Prometheus there, and no longer where it was before."""
+        for server in self._metrics:
+            server.close()
+        self._metrics = []
+        if metrics is not None:
+            listener = metrics_listener(page, self._report)
+            with _named(metrics.port):
+                self._metrics.append(await ws_create_server(listener, str(metrics.address), metrics.port))
 
     def stop_listening(self) -> None:
         """Take no more connections."""
         for server in self._servers:
             server.close()
         self._servers = []
+
+    async def ping(self) -> None:
+        """Ask all clients now and then whether they are still there; picows would take a task for each."""
+        while True:
+            await asyncio.sleep(PING_INTERVAL)
+            for client in tuple(self._clients):
+                client.ping()
+            self.feeds.heartbeat()
 
     async def drain(self, seconds: float) -> None:
         """Send all clients away, and wait for their good-byes."""
@@ -130,29 +162,20 @@ class WebServer:
             target = urlsplit(request.path.decode("ascii"))
             query = parse_qs(target.query, max_num_fields=16)
         except ValueError:
-            return _status(400, b"bad request")
+            return status(400, b"bad request")
         if target.path == "/health":
-            return _health(self._health())
+            return health(self._report())
         form = PATHS.get(target.path)
         if form is None:
-            return _status(404, b"not found")
+            return status(404, b"not found")
         origins = request.headers.getall("Origin", [])
         if any(origin not in self.settings.origins for origin in origins):
+            self.feeds.counts.refused["origin"] += 1
             log.warning("client refused: reason=origin origin=%r", origins[0][:100])
-            return _status(403, b"this origin may not connect")
+            return status(403, b"this origin may not connect")
         if self._draining or len(self._clients) >= self.settings.total:
-            return _status(503, b"too many clients")
+            self.feeds.counts.refused["too_many_clients"] += 1
+            return status(503, b"too many clients")
         token = query.get("token", [None])[0]
-        return Client(self, form, token)
-
-
-def _status(status: int, text: bytes) -> WSUpgradeResponseWithListener:
-    return WSUpgradeResponseWithListener(WSUpgradeResponse.create_error_response(status, text + b"\n"), None)
-
-
-def _health(report: dict[str, object]) -> WSUpgradeResponseWithListener:
-    headers: Any = {"Content-Type": "application/json", "Cache-Control": "no-store"}
-    body = orjson.dumps(report)
-    if report["status"] == "ok":
-        return WSUpgradeResponseWithListener(WSUpgradeResponse.create_ok_response(body, headers), None)
-    return WSUpgradeResponseWithListener(WSUpgradeResponse.create_error_response(503, body, headers), None)
+        since = query.get("since", [""])[0]
+        return Client(self, form, token, int(since) if _SEQUENCE.fullmatch(since) else None)

@@ -1,9 +1,11 @@
 // The connection to the CTI proxy: a new token for each attempt, a hole in `seq` or a silent network leads to a new one.
+// After a short break the proxy sends what was missed alone.
 
 const FIRST_DELAY = 500; // ms; doubled with each failure
 const LONGEST_DELAY = 15_000;
 const SETTLE_TIME = 10_000; // a connection that lives so long was a good one
 const CONNECT_TIMEOUT = 10_000;
+const SILENCE = 45_000; // the proxy sends a heartbeat every 20 s
 const SLEEP_CHECK = 5_000; // a timer that comes much later than this means that the machine slept
 
 /**
@@ -17,7 +19,10 @@ export class Connection {
   #takeToken;
   #handlers;
   #socket = null;
-  #sequence = null;
+  #sequence = null; // of the last message, also that of a connection that is lost
+  #extensions = {}; // as of that message
+  #resuming = false;
+  #silence = null;
   #failures = 0;
   #attempt = 0;
   #timer = null;
@@ -54,13 +59,16 @@ export class Connection {
   }
 
   #connect({ token, url }) {
-    const socket = new WebSocket(`${url}?token=${encodeURIComponent(token)}`);
+    this.#resuming = this.#sequence !== null;
+    const since = this.#resuming ? `&since=${this.#sequence}` : "";
+    const socket = new WebSocket(`${url}?token=${encodeURIComponent(token)}${since}`);
     this.#socket = socket;
-    this.#sequence = null;
     const timeout = setTimeout(() => this.#drop(socket), CONNECT_TIMEOUT);
     socket.addEventListener("message", ({ data }) => {
       if (socket !== this.#socket) return;
       clearTimeout(timeout);
+      clearTimeout(this.#silence);
+      this.#silence = setTimeout(() => this.#drop(socket), SILENCE);
       this.#take(socket, JSON.parse(data));
     });
     socket.addEventListener("close", () => {
@@ -73,16 +81,22 @@ export class Connection {
     switch (message.type) {
       case "snapshot":
         this.#sequence = message.seq;
-        this.#settled = setTimeout(() => (this.#failures = 0), SETTLE_TIME);
-        this.#handlers.snapshot(message.extensions);
+        this.#extensions = message.extensions;
+        this.#arrived();
+        break;
+      case "heartbeat":
+        if (this.#resuming) this.#arrived();
         break;
       case "change":
         if (this.#sequence === null || message.seq !== this.#sequence + 1) {
+          this.#sequence = null;
           this.#drop(socket);
           return;
         }
         this.#sequence = message.seq;
-        this.#handlers.change(message.extensions);
+        Object.assign(this.#extensions, message.extensions);
+        if (this.#resuming) this.#arrived();
+        else this.#handlers.change(message.extensions);
         break;
       case "error":
         this.#drop(socket);
@@ -90,10 +104,19 @@ export class Connection {
     }
   }
 
+  // What is known is the truth again.
+  #arrived() {
+    this.#resuming = false;
+    clearTimeout(this.#settled);
+    this.#settled = setTimeout(() => (this.#failures = 0), SETTLE_TIME);
+    this.#handlers.snapshot(this.#extensions);
+  }
+
   #drop(socket) {
     if (socket !== this.#socket) return;
     this.#socket = null;
     clearTimeout(this.#settled);
+    clearTimeout(this.#silence);
     socket.close();
     this.#retry();
   }
@@ -111,6 +134,7 @@ export class Connection {
     const socket = this.#socket;
     this.#socket = null;
     clearTimeout(this.#settled);
+    clearTimeout(this.#silence);
     socket?.close();
     this.#failures = 0;
     this.#handlers.lost();

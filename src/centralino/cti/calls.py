@@ -1,0 +1,205 @@
+"""The calls of all tenants, from the events of their channels. Pure: events in, changes out.
+
+A call is what Asterisk gives one ``Linkedid``; a tenant's side of it is its own channels, as their names tell
+(``PJSIP/t175-…``). The other side, a carrier's channel, say, is told by what the tenant's own phone shows: the
+connected line. So nothing is shown to a tenant that its phones do not show.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from operator import itemgetter
+from typing import Final, Literal, NamedTuple
+
+from centralino.contract.live import Call, CallParty
+from centralino.cti.ami.message import Message
+from centralino.cti.sections import Changes, Shelf, merge
+from centralino.cti.tenancy import tenant_of_channel
+
+ExtensionOf = Callable[[int, str], str | None]
+"""Tenant and endpoint → the number of the extension whose device it is."""
+
+_UP: Final = "6"
+_RINGING: Final = "5"
+
+EVENTS: Final = frozenset(
+    (
+        "Newchannel",
+        "Newstate",
+        "NewCallerid",
+        "NewConnectedLine",
+        "Rename",
+        "Hold",
+        "Unhold",
+        "BridgeEnter",
+        "BridgeLeave",
+        "Hangup",
+    )
+)
+
+
+_TOLD: Final = itemgetter(
+    "Channel", "ChannelState", "CallerIDNum", "CallerIDName", "ConnectedLineNum", "ConnectedLineName", "Linkedid"
+)
+_REPEATS: Final = frozenset(("Newstate", "NewCallerid", "NewConnectedLine", "BridgeEnter", "BridgeLeave"))
+"""Events that often tell what is known already."""
+
+
+class Channel(NamedTuple):
+    """One of a tenant's channels; it begins by the texts of :data:`_TOLD`."""
+
+    name: str
+    state: str
+    number: str
+    caller: str
+    other_number: str
+    other_name: str
+    linked: str
+    tenant: int
+    held: bool
+    since: int
+
+
+class Calls:
+    """The channels of all PBXes, and the calls that they make up."""
+
+    def __init__(self, extension_of: ExtensionOf) -> None:
+        self.shelf: Shelf[Call] = Shelf("calls")
+        self._extension_of = extension_of
+        self._channels: dict[str, dict[str, Channel]] = {}
+        self._names: dict[tuple[int, str], tuple[str, str]] = {}
+        self._linked: dict[tuple[str, int, str], set[str]] = {}
+
+    def channel_of(self, tenant: int, name: str) -> tuple[str, Channel] | None:
+        """Return a tenant's channel and its PBX by the channel's name."""
+        place = self._names.get((tenant, name))
+        if place is None:
+            return None
+        server, unique = place
+        return server, self._channels[server][unique]
+
+    def event(self, server: str, message: Message, now: int) -> Changes:
+        """Take one of :data:`EVENTS`; return the calls that changed."""
+        headers = message.headers
+        unique = headers.get("Uniqueid", "")
+        channels = self._channels.setdefault(server, {})
+        known = channels.get(unique)
+        if known is not None and message.name in _REPEATS and _is_known(known, headers):
+            return {}
+        if message.name == "Hangup":
+            return {} if known is None else self._set(server, unique, None, now)
+        name = headers.get("Newname") or headers.get("Channel", "")
+        tenant = tenant_of_channel(name)
+        if tenant is None or not unique:
+            # A masquerade may give a channel that was a tenant's a name that is nobody's.
+            return {} if known is None else self._set(server, unique, None, now)
+        get = headers.get
+        state = get("ChannelState") or (known.state if known else "")
+        channel = Channel(
+            name,
+            state,
+            get("CallerIDNum", known.number if known else ""),
+            get("CallerIDName", known.caller if known else ""),
+            get("ConnectedLineNum", known.other_number if known else ""),
+            get("ConnectedLineName", known.other_name if known else ""),
+            get("Linkedid") or (known.linked if known else unique),
+            tenant,
+            message.name == "Hold" or (known is not None and known.held and message.name != "Unhold"),
+            known.since if known and known.state == state else now,
+        )
+        return {} if channel == known else self._set(server, unique, channel, now)
+
+    def replace(self, server: str, listed: Iterable[Message], now: int) -> Changes:
+        """Take what ``CoreShowChannels`` listed; return the calls that changed."""
+        changes: Changes = {}
+        seen = set()
+        for message in listed:
+            unique = message.headers.get("Uniqueid", "")
+            seen.add(unique)
+            began = now - _milliseconds(message.headers.get("Duration", ""))
+            fresh = unique not in self._channels.get(server, {})
+            merge(changes, self.event(server, message, began if fresh else now))
+        for unique in [u for u in self._channels.get(server, {}) if u not in seen]:
+            merge(changes, self._set(server, unique, None, now))
+        return changes
+
+    def _set(self, server: str, unique: str, channel: Channel | None, now: int) -> Changes:
+        channels = self._channels[server]
+        before = channels.pop(unique, None)
+        if before is not None:
+            self._names.pop((before.tenant, before.name), None)
+        if channel is not None:
+            channels[unique] = channel
+            self._names[channel.tenant, channel.name] = (server, unique)
+        changes: Changes = {}
+        for side in {(c.tenant, c.linked) for c in (before, channel) if c is not None}:
+            members = self._linked.setdefault((server, *side), set())
+            if channel is not None and side == (channel.tenant, channel.linked):
+                members.add(unique)
+            else:
+                members.discard(unique)
+            if not members:
+                del self._linked[server, *side]
+            merge(changes, self._tell(server, *side, sorted(members), now))
+        return changes
+
+    def _tell(self, server: str, tenant: int, linked: str, members: list[str], now: int) -> Changes:
+        key = f"{server}:{linked}"
+        if not members:
+            return self.shelf.put(server, tenant, key, None)
+        channels = [self._channels[server][unique] for unique in members]
+        parties = [
+            CallParty(
+                extension=self._extension_of(tenant, endpoint_of(channel.name)),
+                number=text(channel.number),
+                name=text(channel.caller),
+                channel=channel.name,
+                state=_state(channel),
+            )
+            for channel in channels
+        ]
+        if len(parties) == 1:
+            parties.append(CallParty(number=text(channels[0].other_number), name=text(channels[0].other_name)))
+        states = {party.state for party in parties if party.state}
+        state: Literal["ringing", "up", "held"]
+        state = "held" if "held" in states else "up" if states == {"up"} else "ringing"
+        former = self.shelf.get(tenant, key)
+        if former is None:
+            # A call that is found, not watched, began when its oldest channel did.
+            began = min(channel.since for channel in channels)
+        else:
+            began = former.since if former.state == state else now
+        return self.shelf.put(server, tenant, key, Call(state=state, since=began, parties=tuple(parties)))
+
+
+def endpoint_of(channel: str) -> str:
+    """Return the endpoint of ``PJSIP/t175-k3…-0000002a``."""
+    return channel.partition("/")[2].rpartition("-")[0]
+
+
+def text(value: str | None) -> str:
+    """Return what a header says; Asterisk writes ``<unknown>`` for nothing."""
+    return "" if value is None or value == "<unknown>" else value
+
+
+def _is_known(channel: Channel, headers: Mapping[str, str]) -> bool:
+    try:
+        return bool(_TOLD(headers) == channel[:7])
+    except KeyError:
+        return False
+
+
+def _state(channel: Channel) -> Literal["dialling", "ringing", "up", "held"]:
+    if channel.held:
+        return "held"
+    if channel.state == _UP:
+        return "up"
+    return "ringing" if channel.state == _RINGING else "dialling"
+
+
+def _milliseconds(duration: str) -> int:
+    """Return the length of ``HH:MM:SS``."""
+    seconds = 0
+    for part in duration.split(":"):
+        if not (part.isascii() and part.isdigit()):
+            return 0
+        seconds = seconds * 60 + int(part)
+    return seconds * 1000

@@ -1,0 +1,122 @@
+"""Calls, queues, parking and conferences from events alone."""
+
+from typing import Any
+
+from centralino.cti.ami.message import Kind, Message
+from centralino.cti.boards import Boards
+from centralino.cti.state import Hint
+
+ANNA = "PJSIP/t175-annas0phone0-00000001"
+TRUNK = "PJSIP/carrier-00000002"
+
+
+def event(name: str, **headers: str) -> Message:
+    return Message(Kind.EVENT, name, headers)
+
+
+def boards() -> Boards:
+    made = Boards()
+    made.extensions.apply("pbx01", Hint(175, "101", "free", ("t175-annas0phone0",)), 1)
+    return made
+
+
+def dump(made: Boards, section: str, tenant: int = 175) -> Any:
+    return {key: entry.model_dump() for key, entry in made.section(tenant, section).items()}
+
+
+def test_a_board_is_true_only_when_its_pbx_has_told_all() -> None:
+    made = Boards()
+    assert made.connected(175)
+    made.expect("pbx01")
+    made.expect("pbx02")
+    assert not made.connected(175), "it may be on either"
+    hint = event("ExtensionStatus", Context="t175-internal", Exten="101", Status="0")
+    assert made.listed("pbx01", "ExtensionStateList", [hint], 1) == {"extensions": {175: {"101"}}}
+    assert made.connected(175)
+    assert not made.connected(176)
+    assert made.lose("pbx01", 2)["extensions"] == {175: {"101"}}
+    assert not made.connected(175)
+    assert made.listed("pbx01", "ExtensionStateList", [hint], 3) == {"extensions": {175: {"101"}}}
+    made.forget("pbx02", 4)
+    assert made.connected(176)
+
+
+def test_a_channel_that_becomes_nobodys_is_a_call_no_more() -> None:
+    made = boards()
+    begin = event("Newchannel", Channel=ANNA, Uniqueid="1", Linkedid="1", ChannelState="4")
+    assert made.calls.event("pbx01", begin, 5) == {175: {"pbx01:1"}}
+    assert made.calls.event("pbx01", begin, 6) == {}
+    renamed = event("Rename", Channel=ANNA, Newname=f"{TRUNK}<MASQ>", Uniqueid="1")
+    assert made.calls.event("pbx01", renamed, 7) == {175: {"pbx01:1"}}
+    assert dump(made, "calls") == {}
+    assert made.calls.event("pbx01", event("Hangup", Channel=ANNA, Uniqueid="1"), 8) == {}
+
+
+def test_a_masquerade_to_another_tenant_moves_the_call() -> None:
+    made = boards()
+    made.calls.event("pbx01", event("Newchannel", Channel=ANNA, Uniqueid="1", Linkedid="1", ChannelState="6"), 5)
+    moved = event("Rename", Channel=ANNA, Newname="PJSIP/t176-somebody0000-00000009", Uniqueid="1")
+    assert made.calls.event("pbx01", moved, 7) == {175: {"pbx01:1"}, 176: {"pbx01:1"}}
+    assert dump(made, "calls") == {}
+    assert len(dump(made, "calls", 176)) == 1
+
+
+def test_two_pbxes_may_use_the_same_identifiers() -> None:
+    made = boards()
+    for server in ("pbx01", "pbx02"):
+        made.calls.event(server, event("Newchannel", Channel=ANNA, Uniqueid="1", Linkedid="1", ChannelState="6"), 5)
+    assert set(dump(made, "calls")) == {"pbx01:1", "pbx02:1"}
+    assert made.calls.replace("pbx02", [], 6) == {175: {"pbx02:1"}}
+
+
+def test_a_found_call_began_when_its_channel_did_and_hours_of_nonsense_are_none() -> None:
+    made = boards()
+    for duration, since in (("01:02:03", 10_000_000 - 3_723_000), ("", 10_000_000), ("x:y", 10_000_000)):
+        found = event("CoreShowChannel", Channel=ANNA, Uniqueid="1", ChannelState="6", Duration=duration)
+        made.calls.replace("pbx01", [found], 10_000_000)
+        assert dump(made, "calls")["pbx01:1"]["since"] == since
+        made.calls.replace("pbx01", [], 10_000_000)
+
+
+def test_a_queues_callers_move_up_and_its_agents_come_and_go() -> None:
+    made = boards()
+    take = made.queues.event
+    for position, caller in enumerate(("0891", "0892", "0893"), start=1):
+        join = event(
+            "QueueCallerJoin",
+            Queue="t175-sales",
+            Channel=f"{TRUNK}{caller}",
+            Position=str(position),
+            CallerIDNum=caller,
+        )
+        assert take("pbx01", join, position) == {175: {"sales"}}
+    take("pbx01", event("QueueCallerAbandon", Queue="t175-sales", Channel=f"{TRUNK}0891"), 9)
+    take("pbx01", event("QueueCallerLeave", Queue="t175-sales", Channel=f"{TRUNK}0891"), 9)
+    waiting = dump(made, "queues")["sales"]["waiting"]
+    assert [(w["number"], w["position"], w["since"]) for w in waiting] == [("0892", 1, 2), ("0893", 2, 3)]
+    added = {"Queue": "t175-sales", "MemberName": "Anna", "Interface": "Local/101@t175-internal/n", "Status": "1"}
+    take("pbx01", event("QueueMemberAdded", **added), 9)
+    take("pbx01", event("QueueMemberStatus", **added | {"Status": "6", "StateInterface": "hint:101@t175-internal"}), 9)
+    take("pbx01", event("QueueMemberAdded", **added | {"Interface": "Local/101@t176-internal/n"}), 9)
+    agents = dump(made, "queues")["sales"]["agents"]
+    assert [(a["extension"], a["state"]) for a in agents] == [("101", "ringing"), (None, "free")]
+    take("pbx01", event("QueueMemberRemoved", **added), 9)
+    assert len(dump(made, "queues")["sales"]["agents"]) == 1
+    assert take("pbx01", event("QueueMemberAdded", **added | {"Queue": "default"}), 9) == {}
+
+
+def test_parking_and_conferences() -> None:
+    made = boards()
+    lot = {"Parkinglot": "t175-lot", "ParkingSpace": "701", "ParkeeChannel": ANNA, "ParkeeCallerIDNum": "101"}
+    assert made.rooms.parking("pbx01", event("ParkedCall", **lot), 5) == {175: {"701"}}
+    assert dump(made, "parked")["701"] == {"extension": "101", "number": "101", "name": "", "since": 5}
+    assert made.rooms.parking("pbx01", event("UnParkedCall", **lot), 6) == {175: {"701"}}
+    assert made.rooms.parking("pbx01", event("ParkedCall", **lot | {"Parkinglot": "default"}), 5) == {}
+    room = {"Conference": "t175-8000", "Channel": ANNA, "CallerIDNum": "101"}
+    for name, muted in (("ConfbridgeJoin", False), ("ConfbridgeMute", True), ("ConfbridgeUnmute", False)):
+        assert made.rooms.conference("pbx01", event(name, **room), 5) == {175: {"8000"}}
+        assert dump(made, "conferences")["8000"]["participants"][0]["muted"] is muted
+    made.rooms.conference("pbx01", event("ConfbridgeLeave", **room), 6)
+    assert dump(made, "conferences")["8000"]["participants"] == ()
+    made.rooms.conference("pbx01", event("ConfbridgeEnd", **room), 6)
+    assert dump(made, "conferences") == {}
