@@ -6,6 +6,7 @@ from typing import Any
 
 from lab.proxmox import layout
 from lab.proxmox.auth import Caller
+from lab.proxmox.crm import Manager
 from lab.proxmox.errors import ApiError
 from lab.proxmox.runtime import Runtime
 from lab.proxmox.schema import Value
@@ -22,6 +23,7 @@ class Call:
     store: Store
     tasks: Tasks
     runtime: Runtime
+    manager: Manager
 
     @property
     def cluster(self) -> Cluster:
