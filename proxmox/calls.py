@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Method = Literal["GET", "POST", "PUT"]
+Method = Literal["GET", "POST", "PUT", "DELETE"]
 Value = str | int
 
 
@@ -37,6 +37,26 @@ class Call:
 def resources() -> Call:
     """List nodes, guests and storages of the whole cluster in one list."""
     return Call("GET", "/cluster/resources")
+
+
+def version() -> Call:
+    """Tell the release."""
+    return Call("GET", "/version")
+
+
+def cluster_status() -> Call:
+    """Tell of the quorum and the nodes."""
+    return Call("GET", "/cluster/status")
+
+
+def permissions() -> Call:
+    """List what this token may do: path → privilege → whether it holds below too."""
+    return Call("GET", "/access/permissions")
+
+
+def ha_resources() -> Call:
+    """List what HA manages."""
+    return Call("GET", "/cluster/ha/resources")
 
 
 def images(node: str, storage: str) -> Call:
@@ -77,6 +97,14 @@ def interfaces(node: str, vmid: int) -> Call:
 
 
 # Writing
+
+
+def migrate(node: str, vmid: int, target: str, *, online: bool, local_disks: bool) -> Call:
+    """Bring a guest to another node, running if it runs, with the disks that are its node's own."""
+    settings: dict[str, Value] = {"target": target}
+    settings |= {"online": 1} if online else {}
+    settings |= {"with-local-disks": 1} if local_disks else {}
+    return Call("POST", "/nodes/{node}/qemu/{vmid}/migrate", {"node": node, "vmid": vmid}, settings)
 
 
 def download(node: str, storage: str, image: str, url: str, checksum: str | None) -> Call:

@@ -82,6 +82,9 @@ class Guest:
     mac: str
     mac_is_set: bool
     """Whether the inventory names the card's address; if not, a running guest keeps the one that it has."""
+    groups: frozenset[str]
+    """Its function groups; guests of one are kept apart."""
+    backup_storage: str | None
     tags: tuple[str, ...]
     pool: str | None
     access: Access
@@ -99,6 +102,8 @@ class Cluster:
     guests: tuple[Guest, ...]
     """Sorted by name."""
     parallel_clones: int
+    journal: Path
+    """Where requests and tasks are noted."""
 
     @property
     def templates(self) -> tuple[Template, ...]:

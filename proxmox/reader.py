@@ -53,6 +53,7 @@ def read(hosts: Iterable[Host]) -> Cluster:
         endpoint=_endpoint(host, variables),
         guests=tuple(guests),
         parallel_clones=variables.parallel_clones,
+        journal=_path(host, variables.journal),
     )
 
 
@@ -142,6 +143,8 @@ def _guest(host: Host, variables: Variables) -> tuple[Guest | None, list[str]]:
         vlan=variables.vlan,
         mac=variables.mac or derived_mac(cluster, host.name),
         mac_is_set=variables.mac is not None,
+        groups=host.groups - {"all", GROUP},
+        backup_storage=variables.backup_storage,
         tags=tuple(sorted({"centralino", *(group.lower() for group in host.groups - {"all", GROUP}), *variables.tags})),
         pool=variables.pool,
         access=access,

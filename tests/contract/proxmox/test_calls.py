@@ -52,12 +52,17 @@ def of_plans(guest: Guest) -> list[Call]:
         *plan.guest_steps(guest, None),
         *plan.guest_steps(guest, other),
         *plan.guest_steps(guest, dataclasses.replace(machine_of(guest), running=False)),
+        *plan.guest_steps(guest, dataclasses.replace(machine_of(guest), node="pve3"), move=True),
     ]
     return [step.call for step in steps if step.call]
 
 
 READS = [
+    calls.version(),
     calls.resources(),
+    calls.cluster_status(),
+    calls.permissions(),
+    calls.ha_resources(),
     calls.images("pve1", "shared"),
     calls.bridges("pve1"),
     calls.config("pve1", 101),

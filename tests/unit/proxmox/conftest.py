@@ -202,8 +202,9 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandI
 
 
 @pytest.fixture
-def at_stand_in(files: Inventory, stand_in: StandIn) -> Inventory:
-    """Give the inventory, with the stand-in as its Proxmox cluster."""
+def at_stand_in(files: Inventory, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> Inventory:
+    """Give the inventory, with the stand-in as its Proxmox cluster, and nobody at the guests' addresses."""
+    monkeypatch.setattr("proxmox.reach.strangers", lambda _: [])
     token = json.loads((stand_in.folder / "token.json").read_text())
     files.settings |= {"proxmox_api_port": stand_in.port, "proxmox_api_token_id": token["id"]}
     files.secrets.mkdir(parents=True)
