@@ -59,11 +59,9 @@ def ha_resources() -> Call:
     return Call("GET", "/cluster/ha/resources")
 
 
-def images(node: str, storage: str) -> Call:
-    """List what a storage holds that disks can be imported from."""
-    return Call(
-        "GET", "/nodes/{node}/storage/{storage}/content", {"node": node, "storage": storage}, {"content": "import"}
-    )
+def content(node: str, storage: str, kind: str) -> Call:
+    """List what a storage holds: what disks can be imported from (``import``), or backups (``backup``)."""
+    return Call("GET", "/nodes/{node}/storage/{storage}/content", {"node": node, "storage": storage}, {"content": kind})
 
 
 def bridges(node: str) -> Call:
@@ -96,6 +94,16 @@ def interfaces(node: str, vmid: int) -> Call:
     return Call("GET", "/nodes/{node}/qemu/{vmid}/agent/network-get-interfaces", {"node": node, "vmid": vmid})
 
 
+def replication_jobs() -> Call:
+    """List the cluster's replication jobs."""
+    return Call("GET", "/cluster/replication")
+
+
+def replication_state(node: str) -> Call:
+    """Tell when the guests of a node were last replicated."""
+    return Call("GET", "/nodes/{node}/replication", {"node": node})
+
+
 # Writing
 
 
@@ -116,7 +124,7 @@ def download(node: str, storage: str, image: str, url: str, checksum: str | None
 
 
 def create(node: str, vmid: int, settings: Mapping[str, Value]) -> Call:
-    """Make a virtual machine."""
+    """Make a virtual machine; from a backup, where ``archive`` is set."""
     return Call("POST", "/nodes/{node}/qemu", {"node": node}, {"vmid": vmid, **settings})
 
 
@@ -147,3 +155,30 @@ def resize(node: str, vmid: int, disk: str, gibibytes: int) -> Call:
 def start(node: str, vmid: int) -> Call:
     """Start a guest."""
     return Call("POST", "/nodes/{node}/qemu/{vmid}/status/start", {"node": node, "vmid": vmid})
+
+
+def shutdown(node: str, vmid: int, seconds: int) -> Call:
+    """Shut a guest down; pull its plug when the time is over."""
+    data: dict[str, Value] = {"timeout": seconds, "forceStop": 1}
+    return Call("POST", "/nodes/{node}/qemu/{vmid}/status/shutdown", {"node": node, "vmid": vmid}, data)
+
+
+def destroy(node: str, vmid: int) -> Call:
+    """Remove a stopped guest with its disks, and from jobs, HA and pools."""
+    return Call("DELETE", "/nodes/{node}/qemu/{vmid}", {"node": node, "vmid": vmid}, {"purge": 1})
+
+
+def leave_ha(vmid: int) -> Call:
+    """Take a guest out of high availability."""
+    return Call("DELETE", "/cluster/ha/resources/{sid}", {"sid": f"vm:{vmid}"})
+
+
+def stop(node: str, vmid: int) -> Call:
+    """Pull a guest's plug."""
+    return Call("POST", "/nodes/{node}/qemu/{vmid}/status/stop", {"node": node, "vmid": vmid})
+
+
+def vzdump(node: str, vmid: int, storage: str) -> Call:
+    """Back a guest up while it runs."""
+    data: dict[str, Value] = {"vmid": str(vmid), "storage": storage, "mode": "snapshot", "compress": "zstd"}
+    return Call("POST", "/nodes/{node}/vzdump", {"node": node}, data)

@@ -66,6 +66,8 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     _stand_up(command)
+    _move(command)
+    _keep(command)
     everything = commands.add_parser("variables", help="list the inventory's variables, their defaults and meanings")
     everything.set_defaults(run="commands:variables")
     return parser
@@ -84,6 +86,32 @@ def _stand_up(command: Adder) -> None:
             "--limit", action="append", metavar=_NAMES, help="this guest alone; may be given several times"
         )
         added.add_argument("--move", action="store_true", help="bring guests to the node that the inventory names, too")
+
+
+def _move(command: Adder) -> None:
+    added = command("migrate", "moves:migrate", "bring a guest to another node while it runs")
+    added.add_argument("guest", metavar=_NAMES)
+    added.add_argument("--to", metavar="NODE", help="the node; by default the one that the inventory names")
+    added = command("evacuate", "moves:evacuate", "bring all guests of a node to the others, for its maintenance")
+    added.add_argument("node", metavar="NODE")
+    added = command("retire", "retire:retire", "shut guests down and remove them; they must be out of the inventory")
+    added.add_argument("guest", metavar=_NAMES, nargs="+", help="its name or VMID")
+
+
+def _keep(command: Adder) -> None:
+    command("status", "status:status", "show nodes, guests, backups, room and drift; 2 for a fault", writes=False)
+    added = command("backup", "backups:backup", "back guests up now, while they run")
+    added.add_argument("guest", metavar=_NAMES, nargs="*", help="by default all")
+    added = command("restore", "backups:restore", "restore a guest's backup to a new VMID, stopped")
+    added.add_argument("guest", metavar=_NAMES)
+    added.add_argument("--archive", metavar="VOLID", help="which backup; by default the newest")
+    added.add_argument("--to", metavar="NODE", help="the node; by default the guest's own")
+    added.add_argument("--vmid", type=int, help="its number; by default a free one")
+    added.add_argument(
+        "--keep-address", action="store_true", help="keep the card's address: the guest itself must be gone for good"
+    )
+    added = command("drill", "backups:drill", "boot the newest backups in isolation, ask them, remove them")
+    added.add_argument("guest", metavar=_NAMES, nargs="*", help="by default all")
 
 
 def _say(text: str) -> None:

@@ -23,7 +23,6 @@ Steps = Callable[[Machine | None], tuple[Step, ...]]
 
 _FAILURES: Final = 6
 _ROUNDS_WITHOUT_EFFECT: Final = 3
-_LOOKS: Final = 20
 _ARRIVAL_SECONDS: Final = 60
 """How long HA may take until it begins a migration, and the cluster's list until it shows one."""
 _BUSY: Final = (
@@ -127,31 +126,13 @@ def settle(api: Api, ids: Iterable[str], seconds: float, report: Callable[[str],
 
 
 def look(api: Api, vmid: int, node: str) -> Machine | None:
-    """Read a machine: on the node where it should be, and anywhere on the cluster where it is not there.
-
-    After a move the cluster's list names the old node for some seconds; a machine that is on none of both is looked
-    for again until the list has caught up.
-    """
-    for _ in range(_LOOKS):
-        try:
-            return state.machine(api.send, node, vmid)
-        except (RefusedError, UnansweredError) as error:
-            there = place(api, vmid)
-            if there is None:
-                return None
-            if there == node:
-                lost = error
-            node = there
-        api.pause(1.0)
-    raise lost
+    """Read a machine, wherever it is by now."""
+    return state.find(api.send, vmid, node, api.pause)
 
 
 def place(api: Api, vmid: int) -> str | None:
     """Return the node that the cluster's list names for a machine."""
-    for entry in api.send(calls.resources()):
-        if entry.get("type") == "qemu" and int(entry["vmid"]) == vmid:
-            return str(entry["node"])
-    return None
+    return state.place(api.send, vmid)
 
 
 def _carry_out(api: Api, subject: Subject, step: Step) -> None:

@@ -131,7 +131,7 @@ def template_steps(template: Template, machine: Machine | None, *, has_image: bo
     if machine.template:
         return ()
     if machine.lock:
-        return (_wait(machine),)
+        return (wait(machine),)
     return (
         Step(
             Action.CONVERT,
@@ -152,7 +152,7 @@ def guest_steps(guest: Guest, machine: Machine | None, *, move: bool = False) ->
         )
     if move and machine.node != guest.node:
         # By itself: where the guest is afterwards is read, and the other steps are sent to that node.
-        return (_wait(machine),) if machine.lock else (migration(machine, guest.node),)
+        return (wait(machine),) if machine.lock else (migration(machine, guest.node),)
     steps = []
     configure = _configure(guest, machine, "differs from the inventory")
     if configure.changes:
@@ -163,7 +163,7 @@ def guest_steps(guest: Guest, machine: Machine | None, *, move: bool = False) ->
     if not machine.running:
         steps.append(_start(machine.node, machine.vmid))
     if machine.lock and steps:
-        return (_wait(machine),)
+        return (wait(machine),)
     return tuple(steps)
 
 
@@ -275,7 +275,8 @@ def _start(node: str, vmid: int) -> Step:
     return Step(Action.START, "it does not run", calls.start(node, vmid))
 
 
-def _wait(machine: Machine) -> Step:
+def wait(machine: Machine) -> Step:
+    """Return the step that waits for somebody else's task."""
     return Step(Action.WAIT, f"a task holds it (lock: {machine.lock})")
 
 

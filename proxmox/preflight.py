@@ -125,7 +125,9 @@ def _room(guest: Guest, state: State) -> Iterator[str]:
             f"{guest.where['proxmox_memory']}: {guest.name} asks for {guest.size.memory} MiB of memory and node "
             f"{guest.node} has {node.memory}: set proxmox_memory lower, or place it on a larger node"
         )
-    yield from _storage("proxmox_storage", guest.node, guest.storage, content="images", where=guest.where, state=state)
+    yield from storage_problems(
+        "proxmox_storage", guest.node, guest.storage, content="images", where=guest.where, state=state
+    )
     yield from _bridge(guest.node, guest.bridge, guest.where, state)
 
 
@@ -155,10 +157,10 @@ def _template(template: Template, where: dict[str, str], state: State) -> Iterat
             "template on another node"
         )
         return
-    yield from _storage(
+    yield from storage_problems(
         "proxmox_image_storage", template.node, template.image_storage, content="import", where=where, state=state
     )
-    yield from _storage(
+    yield from storage_problems(
         "proxmox_template_storage", template.node, template.storage, content="images", where=where, state=state
     )
     yield from _bridge(template.node, template.bridge, where, state)
@@ -182,9 +184,10 @@ def _template_reach(guest: Guest, state: State) -> Iterator[str]:
         )
 
 
-def _storage(
+def storage_problems(
     variable: str, node: str, name: str, *, content: str, where: dict[str, str], state: State
 ) -> Iterator[str]:
+    """Refuse a storage that is not there, does not take the content, or is not available."""
     storage = state.storages.get((node, name))
     if storage is None:
         takers = sorted(name for (on, name), one in state.storages.items() if on == node and content in one.content)

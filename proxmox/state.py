@@ -4,6 +4,7 @@ One list call for nodes, guests and storages, one each for the quorum, our right
 each node and the configuration of each guest of ours, for which the API has no list over the cluster.
 """
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -12,10 +13,14 @@ from typing import Any, Final
 from proxmox import calls, values
 from proxmox.calls import Call
 from proxmox.desired import Guest, Template
+from proxmox.errors import RefusedError, UnansweredError
 
 Send = Callable[[Call], Any]
 """Sends a request and returns the answer's ``data``."""
 _READERS: Final = 16
+_LOOKS: Final = 20
+_LOOK_AGAIN: Final = 0.7
+"""How often, and after how many seconds, a machine is looked for that its own node does not know."""
 
 
 @dataclass(frozen=True)
@@ -103,17 +108,12 @@ def read(send: Send, guests: Iterable[Guest], templates: Iterable[Template]) -> 
         missing = named - machines.keys()
         wanted = {vmid for vmid, found in machines.items() if found.kind == "qemu" and (missing or vmid in named)}
         wanted = {vmid for vmid in wanted if nodes[machines[vmid].node].online}
-        read_machines = [
-            pool.submit(machine, send, machines[vmid].node, vmid)
-            if vmid in unsure
-            else pool.submit(_with_config, send, machines[vmid])
-            for vmid in sorted(wanted)
-        ]
+        read_machines = [pool.submit(_whole, send, machines[vmid], sure=vmid not in unsure) for vmid in sorted(wanted)]
         new = [template for template in templates if template.vmid in missing]
         places = {(template.node, template.image_storage) for template in new} & storages.keys()
         read_images = {key: pool.submit(images, send, *key) for key in places if nodes[key[0]].online}
         read_bridges = {name: pool.submit(_bridges, send, name) for name, node in nodes.items() if node.online}
-        machines |= {found.vmid: found for found in (future.result() for future in read_machines)}
+        machines |= {found.vmid: found for found in (future.result() for future in read_machines) if found}
         return State(
             nodes=nodes,
             storages=storages,
@@ -126,6 +126,14 @@ def read(send: Send, guests: Iterable[Guest], templates: Iterable[Template]) -> 
                 int(str(entry["sid"]).partition(":")[2]): str(entry.get("state") or "started") for entry in ha.result()
             },
         )
+
+
+def _whole(send: Send, listed: Machine, *, sure: bool) -> Machine | None:
+    """Return a listed machine with its configuration; its power is asked for where the list does not know it yet."""
+    try:
+        return _with_config(send, listed) if sure else machine(send, listed.node, listed.vmid)
+    except RefusedError:
+        return find(send, listed.vmid, listed.node)
 
 
 def _cluster_or_alone(entries: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
@@ -177,6 +185,34 @@ def _inventory(
     return nodes, storages, machines, unsure
 
 
+def find(send: Send, vmid: int, node: str, pause: Callable[[float], None] = time.sleep) -> Machine | None:
+    """Read a machine: on the node where it should be, and wherever the cluster has it where it is not there.
+
+    After a move the cluster's list names the old node for some seconds, so a machine that is on none of both is looked
+    for until the list has caught up. None where the cluster has no such machine.
+    """
+    for _ in range(_LOOKS):
+        try:
+            return machine(send, node, vmid)
+        except (RefusedError, UnansweredError) as error:
+            there = place(send, vmid)
+            if there is None:
+                return None
+            if there == node and (isinstance(error, UnansweredError) or "does not exist" not in error.reason):
+                raise
+            node, lost = there, error
+        pause(_LOOK_AGAIN)
+    raise lost
+
+
+def place(send: Send, vmid: int) -> str | None:
+    """Return the node that the cluster's list names for a virtual machine."""
+    for entry in send(calls.resources()):
+        if entry.get("type") == "qemu" and int(entry["vmid"]) == vmid:
+            return str(entry["node"])
+    return None
+
+
 def machine(send: Send, node: str, vmid: int) -> Machine:
     """Read one machine anew, on the node where it is known to be."""
     running = send(calls.status(node, vmid)).get("status") == "running"
@@ -199,7 +235,7 @@ def _with_config(send: Send, found: Machine) -> Machine:
 
 def images(send: Send, node: str, storage: str) -> frozenset[str]:
     """Return the names of the images that a storage holds: a volume is ``storage:import/name``."""
-    return frozenset(str(entry["volid"]).rsplit("/", 1)[-1] for entry in send(calls.images(node, storage)))
+    return frozenset(str(entry["volid"]).rsplit("/", 1)[-1] for entry in send(calls.content(node, storage, "import")))
 
 
 def _bridges(send: Send, node: str) -> frozenset[str]:

@@ -15,7 +15,7 @@ import pytest
 
 from lab.proxmox import schema
 from lab.proxmox.errors import ApiError, ParameterError
-from proxmox import calls, plan
+from proxmox import backups, calls, plan
 from proxmox.calls import Call
 from proxmox.desired import Guest
 from proxmox.state import Machine
@@ -63,7 +63,10 @@ READS = [
     calls.cluster_status(),
     calls.permissions(),
     calls.ha_resources(),
-    calls.images("pve1", "shared"),
+    calls.content("pve1", "shared", "backup"),
+    calls.replication_jobs(),
+    calls.replication_state("pve1"),
+    calls.content("pve1", "shared", "import"),
     calls.bridges("pve1"),
     calls.config("pve1", 101),
     calls.status("pve1", 101),
@@ -71,7 +74,16 @@ READS = [
     calls.tasks(),
     calls.interfaces("pve1", 101),
 ]
-ALL = [*READS, *of_plans(GUEST), *of_plans(EVERYTHING)]
+ARCHIVE = backups.Archive("shared:backup/vzdump-qemu-101-2026_11_22-07_40_00.vma.zst", 101, 0.0, 1, "pve1")
+WRITES = [
+    calls.shutdown("pve1", 101, 120),
+    calls.destroy("pve1", 101),
+    calls.leave_ha(101),
+    calls.stop("pve1", 101),
+    calls.vzdump("pve1", 101, "shared"),
+    calls.create("pve1", 201, backups.restoration(GUEST, ARCHIVE, unique=True) | {"name": "drill-pbx01"}),
+]
+ALL = [*READS, *WRITES, *of_plans(GUEST), *of_plans(EVERYTHING)]
 
 
 @pytest.mark.parametrize("release", SCHEMAS)
