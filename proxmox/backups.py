@@ -189,7 +189,7 @@ def bring_back(
     """
     node, vmid = place
     report(guest.name, f"restoring {when(archive.made)} to {vmid} on {node}")
-    call = calls.create(node, vmid, restoration(guest, archive, unique=unique) | settings)
+    call = calls.create(node, vmid, restoration(guest, archive, unique=unique) | dict(settings))
     run(opened, guest, call, "restoring")
     machine = converge.look(opened.api, vmid, node)
     if machine is None or machine.lock or not values.disk_size(str(machine.config.get("scsi0", ""))):

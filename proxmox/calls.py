@@ -182,3 +182,27 @@ def vzdump(node: str, vmid: int, storage: str) -> Call:
     """Back a guest up while it runs."""
     data: dict[str, Value] = {"vmid": str(vmid), "storage": storage, "mode": "snapshot", "compress": "zstd"}
     return Call("POST", "/nodes/{node}/vzdump", {"node": node}, data)
+
+
+def join_ha(vmid: int, wanted: str, group: str | None = None) -> Call:
+    """Put a guest under high availability. ``group`` exists up to 8.4 alone."""
+    data: dict[str, Value] = {"sid": f"vm:{vmid}", "state": wanted}
+    return Call("POST", "/cluster/ha/resources", {}, data | ({"group": group} if group else {}))
+
+
+def set_ha(vmid: int, wanted: str) -> Call:
+    """Change the state that high availability keeps a guest in."""
+    return Call("PUT", "/cluster/ha/resources/{sid}", {"sid": f"vm:{vmid}"}, {"state": wanted})
+
+
+def pin_ha(rule: str, vmid: int, node: str) -> Call:
+    """Let high availability run a guest on one node alone (from 9.0)."""
+    data: dict[str, Value] = {
+        "rule": rule, "type": "node-affinity", "resources": f"vm:{vmid}", "nodes": node, "strict": 1,
+    }  # fmt: skip
+    return Call("POST", "/cluster/ha/rules", {}, data)
+
+
+def group_ha(group: str, node: str) -> Call:
+    """Let high availability run a group's guests on one node alone (up to 8.4)."""
+    return Call("POST", "/cluster/ha/groups", {}, {"group": group, "nodes": node, "restricted": 1})

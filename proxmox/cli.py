@@ -68,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     _stand_up(command)
     _move(command)
     _keep(command)
+    _recover(command)
     everything = commands.add_parser("variables", help="list the inventory's variables, their defaults and meanings")
     everything.set_defaults(run="commands:variables")
     return parser
@@ -112,6 +113,15 @@ def _keep(command: Adder) -> None:
     )
     added = command("drill", "backups:drill", "boot the newest backups in isolation, ask them, remove them")
     added.add_argument("guest", metavar=_NAMES, nargs="*", help="by default all")
+
+
+def _recover(command: Adder) -> None:
+    added = command("failover", "failover:failover", "bring a dead node's guests back on the others")
+    added.add_argument("node", metavar="NODE")
+    added.add_argument(
+        "--it-is-off", action="store_true", help="your word that the node is off: you saw it, or took its power"
+    )
+    added.add_argument("--since", metavar="HH:MM", help="when the node died, for the time lost; by default now")
 
 
 def _say(text: str) -> None:

@@ -90,6 +90,8 @@ class Guest:
     access: Access
     template: Template
     task_timeout: int
+    service_ca: Path | None = None
+    """The authority of the guests' own certificates."""
     where: dict[str, str] = field(default_factory=dict, compare=False)
 
 
@@ -104,6 +106,8 @@ class Cluster:
     parallel_clones: int
     journal: Path
     """Where requests and tasks are noted."""
+    fence_hook: Path | None = None
+    """Proves that a node is off."""
 
     @property
     def templates(self) -> tuple[Template, ...]:

@@ -54,6 +54,7 @@ def read(hosts: Iterable[Host]) -> Cluster:
         guests=tuple(guests),
         parallel_clones=variables.parallel_clones,
         journal=_path(host, variables.journal),
+        fence_hook=_path(host, variables.fence_hook) if variables.fence_hook else None,
     )
 
 
@@ -161,6 +162,7 @@ def _guest(host: Host, variables: Variables) -> tuple[Guest | None, list[str]]:
             pool=variables.pool,
         ),
         task_timeout=variables.task_timeout,
+        service_ca=_path(host, Path(str(host.variables.get("cluster_secrets", ".secrets"))) / "pki/ca.crt"),
         where={name: host.place(name) for name in (*_KNOWN, "ansible_host")},
     ), []
 

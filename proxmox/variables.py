@@ -156,6 +156,10 @@ class Variables(BaseModel):
         1800, description="Seconds that one task of the cluster may take."
     )
 
+    fence_hook: Path | None = Field(
+        None,
+        description="Program that is called with a node's name and proves by exit code 0 that it is off (BMC, PDU).",
+    )
     journal: Path = Field(
         Path(".secrets/proxmox.journal"),
         description="File that requests are noted in before they are waited for; its lock keeps two runs apart.",
@@ -176,6 +180,7 @@ CLUSTER_WIDE: Final = (
     "api_ca",
     "api_fingerprint",
     "parallel_clones",
+    "fence_hook",
     "journal",
 )
 """What must be the same for all guests: one inventory, one Proxmox cluster."""

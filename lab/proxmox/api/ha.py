@@ -45,6 +45,18 @@ async def add_ha_resource(call: Call) -> None:
     call.store.save()
 
 
+@method("PUT", "/cluster/ha/resources/{sid}")
+async def change_ha_resource(call: Call) -> None:
+    """Change what HA shall do with a guest."""
+    sid = _sid(call.text("sid"))
+    if sid not in call.cluster.ha:
+        raise ApiError(500, f"no such resource '{sid}'")
+    call.cluster.ha[sid] |= {
+        key: value for key, value in call.parameters.items() if key != "sid" and not isinstance(value, list)
+    }
+    call.store.save()
+
+
 @method("DELETE", "/cluster/ha/resources/{sid}")
 async def remove_ha_resource(call: Call) -> None:
     """Take a guest out of HA."""

@@ -79,10 +79,17 @@ WRITES = [
     calls.shutdown("pve1", 101, 120),
     calls.destroy("pve1", 101),
     calls.leave_ha(101),
+    calls.join_ha(101, "started"),
+    calls.set_ha(101, "disabled"),
     calls.stop("pve1", 101),
     calls.vzdump("pve1", 101, "shared"),
     calls.create("pve1", 201, backups.restoration(GUEST, ARCHIVE, unique=True) | {"name": "drill-pbx01"}),
 ]
+BY_RELEASE = {
+    "8.4": [calls.group_ha("centralino-101", "pve2"), calls.join_ha(101, "started", group="centralino-101")],
+    "9.1": [calls.pin_ha("centralino-101", 101, "pve2")],
+}
+"""What only one of the two knows: HA groups became rules in 9.0."""
 ALL = [*READS, *WRITES, *of_plans(GUEST), *of_plans(EVERYTHING)]
 
 
@@ -94,9 +101,15 @@ def test_fits_the_schema(call: Call, release: str) -> None:
     schema.check(method, {**call.data, **variables})
 
 
+@pytest.mark.parametrize("release", SCHEMAS)
+def test_what_is_sent_to_one_release_alone_fits_its_schema(release: str) -> None:
+    for call in BY_RELEASE[release]:
+        test_fits_the_schema(call, release)
+
+
 def test_every_kind_of_request_was_checked() -> None:
     """A new function in ``calls`` must be among those above."""
-    built = {(call.method, call.path) for call in ALL}
+    built = {(call.method, call.path) for call in (*ALL, *BY_RELEASE["8.4"], *BY_RELEASE["9.1"])}
     functions = [
         function
         for _, function in inspect.getmembers(calls, inspect.isfunction)
