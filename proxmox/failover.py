@@ -104,7 +104,7 @@ def _check_dead(found: State, node: str) -> None:
         raise ProvisionerError(f"{node} is not a node of the cluster: it has {', '.join(sorted(found.nodes))}")
     if found.nodes[node].online:
         raise ProvisionerError(
-            f"node {node} is online: `python -m proxmox evacuate {node}` moves its guests as they run; if it is failing, "
+            f"node {node} is online: `python -m proxmox evacuate {node}` moves its guests as they run; if it fails, "
             "take its power first"
         )
 
@@ -118,7 +118,7 @@ def _prove_off(opened: Session, options: argparse.Namespace) -> None:
     hook = opened.whole.fence_hook
     if hook is None:
         raise ProvisionerError(
-            f"nobody has proved that {node} is off, and an isolated node may still run its guests: take its power, then "
+            f"nobody has proved that {node} is off, and an isolated one may still run its guests: take its power, then "
             "say --it-is-off; or set proxmox_fence_hook to a program that proves it"
         )
     try:

@@ -54,6 +54,8 @@ async def resources(call: Call) -> list[dict[str, Any]]:
     if kind in ("", "vm"):
         states = await call.runtime.states()
         for guest in call.cluster.guests.values():
+            if not call.may("VM.Audit", f"/vms/{guest.vmid}"):
+                continue
             entry = {
                 "id": f"qemu/{guest.vmid}",
                 "type": "qemu",
@@ -75,6 +77,7 @@ async def resources(call: Call) -> list[dict[str, Any]]:
              "content": ",".join(sorted(storage.content)), "maxdisk": storage.size,
              "disk": disks.used(call.cluster, storage, node)}
             for node in layout.NODES for storage in layout.STORAGES.values()
+            if call.may("Datastore.Audit", f"/storage/{storage.name}")
         ]  # fmt: skip
     return found
 

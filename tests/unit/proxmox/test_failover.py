@@ -12,9 +12,9 @@ import pytest
 from lab.proxmox import crm, disks
 from proxmox import probes
 from tests.unit.proxmox.conftest import Inventory, StandIn
-from tests.unit.proxmox.test_operations import Cli, ops
+from tests.unit.proxmox.test_operations import Cli, ops, quick
 
-__all__ = ["ops"]
+__all__ = ["ops", "quick"]
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ Cli = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not log in, and let the stand-in take moments."""
     monkeypatch.setattr("proxmox.apply.reach", lambda *_: None)
     monkeypatch.setattr("signal.signal", lambda *_: None)
@@ -27,8 +27,9 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def ops(at_stand_in: Inventory, capsys: pytest.CaptureFixture[str]) -> Cli:
+def ops(quick: None, at_stand_in: Inventory, capsys: pytest.CaptureFixture[str]) -> Cli:
     """Give a command line whose cluster stands, with its exit code and what it says."""
+    del quick  # asked for, because test modules that import this fixture have not that one
 
     def run(*arguments: str) -> tuple[int, str, str]:
         at_stand_in.write()
