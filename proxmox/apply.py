@@ -33,13 +33,13 @@ class Outcome:
     error: ProvisionerError | None = None
 
 
-def apply(api: Api, cluster: Cluster, found: State, report: Report) -> list[Outcome]:
+def apply(api: Api, cluster: Cluster, found: State, report: Report, *, move: bool = False) -> list[Outcome]:
     """Make the cluster as wanted, starting from what was found; return an outcome for each template and guest."""
     # Before anything is made, and not beside it: guests that log in meanwhile add to the same file.
     for guest in cluster.guests:
         if guest.vmid not in found.machines:
             ssh.forget(guest.access.known_hosts, str(guest.address), guest.access.port)
-    run = _Run(api, cluster, found, report)
+    run = _Run(api, cluster, found, report, move=move)
     with ThreadPoolExecutor(max_workers=min(_WORKERS, len(cluster.templates) + len(cluster.guests))) as pool:
         # Guests wait for their template's outcome, so templates must be first in the queue.
         for template in cluster.templates:
@@ -73,12 +73,13 @@ def _timed(name: str, work: Callable[[], bool]) -> Outcome:
 class _Run:
     """One application, shared by the threads that carry it out."""
 
-    def __init__(self, api: Api, cluster: Cluster, found: State, report: Report) -> None:
+    def __init__(self, api: Api, cluster: Cluster, found: State, report: Report, *, move: bool) -> None:
         self.templates: dict[Template, Future[Outcome]] = {}
         self._api = api
         self._cluster = cluster
         self._found = found
         self._report = report
+        self._move = move
         self._bounds = {guest.storage: threading.Semaphore(cluster.parallel_clones) for guest in cluster.guests}
 
     def template(self, template: Template) -> bool:
@@ -99,7 +100,7 @@ class _Run:
         """Make one guest and wait until it lets us in; return whether anything was changed."""
 
         def steps(machine: Machine | None) -> tuple[Step, ...]:
-            todo = plan.guest_steps(guest, machine)
+            todo = plan.guest_steps(guest, machine, move=self._move)
             if todo and todo[0].action is Action.CLONE:
                 self._await_template(guest)
             return todo

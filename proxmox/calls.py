@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Method = Literal["GET", "POST", "PUT"]
+Method = Literal["GET", "POST", "PUT", "DELETE"]
 Value = str | int
 
 
@@ -39,11 +39,29 @@ def resources() -> Call:
     return Call("GET", "/cluster/resources")
 
 
-def images(node: str, storage: str) -> Call:
-    """List what a storage holds that disks can be imported from."""
-    return Call(
-        "GET", "/nodes/{node}/storage/{storage}/content", {"node": node, "storage": storage}, {"content": "import"}
-    )
+def version() -> Call:
+    """Tell the release."""
+    return Call("GET", "/version")
+
+
+def cluster_status() -> Call:
+    """Tell of the quorum and the nodes."""
+    return Call("GET", "/cluster/status")
+
+
+def permissions() -> Call:
+    """List what this token may do: path → privilege → whether it holds below too."""
+    return Call("GET", "/access/permissions")
+
+
+def ha_resources() -> Call:
+    """List what HA manages."""
+    return Call("GET", "/cluster/ha/resources")
+
+
+def content(node: str, storage: str, kind: str) -> Call:
+    """List what a storage holds: what disks can be imported from (``import``), or backups (``backup``)."""
+    return Call("GET", "/nodes/{node}/storage/{storage}/content", {"node": node, "storage": storage}, {"content": kind})
 
 
 def bridges(node: str) -> Call:
@@ -76,7 +94,25 @@ def interfaces(node: str, vmid: int) -> Call:
     return Call("GET", "/nodes/{node}/qemu/{vmid}/agent/network-get-interfaces", {"node": node, "vmid": vmid})
 
 
+def replication_jobs() -> Call:
+    """List the cluster's replication jobs."""
+    return Call("GET", "/cluster/replication")
+
+
+def replication_state(node: str) -> Call:
+    """Tell when the guests of a node were last replicated."""
+    return Call("GET", "/nodes/{node}/replication", {"node": node})
+
+
 # Writing
+
+
+def migrate(node: str, vmid: int, target: str, *, online: bool, local_disks: bool) -> Call:
+    """Bring a guest to another node, running if it runs, with the disks that are its node's own."""
+    settings: dict[str, Value] = {"target": target}
+    settings |= {"online": 1} if online else {}
+    settings |= {"with-local-disks": 1} if local_disks else {}
+    return Call("POST", "/nodes/{node}/qemu/{vmid}/migrate", {"node": node, "vmid": vmid}, settings)
 
 
 def download(node: str, storage: str, image: str, url: str, checksum: str | None) -> Call:
@@ -88,7 +124,7 @@ def download(node: str, storage: str, image: str, url: str, checksum: str | None
 
 
 def create(node: str, vmid: int, settings: Mapping[str, Value]) -> Call:
-    """Make a virtual machine."""
+    """Make a virtual machine; from a backup, where ``archive`` is set."""
     return Call("POST", "/nodes/{node}/qemu", {"node": node}, {"vmid": vmid, **settings})
 
 
@@ -119,3 +155,54 @@ def resize(node: str, vmid: int, disk: str, gibibytes: int) -> Call:
 def start(node: str, vmid: int) -> Call:
     """Start a guest."""
     return Call("POST", "/nodes/{node}/qemu/{vmid}/status/start", {"node": node, "vmid": vmid})
+
+
+def shutdown(node: str, vmid: int, seconds: int) -> Call:
+    """Shut a guest down; pull its plug when the time is over."""
+    data: dict[str, Value] = {"timeout": seconds, "forceStop": 1}
+    return Call("POST", "/nodes/{node}/qemu/{vmid}/status/shutdown", {"node": node, "vmid": vmid}, data)
+
+
+def destroy(node: str, vmid: int) -> Call:
+    """Remove a stopped guest with its disks, and from jobs, HA and pools."""
+    return Call("DELETE", "/nodes/{node}/qemu/{vmid}", {"node": node, "vmid": vmid}, {"purge": 1})
+
+
+def leave_ha(vmid: int) -> Call:
+    """Take a guest out of high availability."""
+    return Call("DELETE", "/cluster/ha/resources/{sid}", {"sid": f"vm:{vmid}"})
+
+
+def stop(node: str, vmid: int) -> Call:
+    """Pull a guest's plug."""
+    return Call("POST", "/nodes/{node}/qemu/{vmid}/status/stop", {"node": node, "vmid": vmid})
+
+
+def vzdump(node: str, vmid: int, storage: str) -> Call:
+    """Back a guest up while it runs."""
+    data: dict[str, Value] = {"vmid": str(vmid), "storage": storage, "mode": "snapshot", "compress": "zstd"}
+    return Call("POST", "/nodes/{node}/vzdump", {"node": node}, data)
+
+
+def join_ha(vmid: int, wanted: str, group: str | None = None) -> Call:
+    """Put a guest under high availability. ``group`` exists up to 8.4 alone."""
+    data: dict[str, Value] = {"sid": f"vm:{vmid}", "state": wanted}
+    return Call("POST", "/cluster/ha/resources", {}, data | ({"group": group} if group else {}))
+
+
+def set_ha(vmid: int, wanted: str) -> Call:
+    """Change the state that high availability keeps a guest in."""
+    return Call("PUT", "/cluster/ha/resources/{sid}", {"sid": f"vm:{vmid}"}, {"state": wanted})
+
+
+def pin_ha(rule: str, vmid: int, node: str) -> Call:
+    """Let high availability run a guest on one node alone (from 9.0)."""
+    data: dict[str, Value] = {
+        "rule": rule, "type": "node-affinity", "resources": f"vm:{vmid}", "nodes": node, "strict": 1,
+    }  # fmt: skip
+    return Call("POST", "/cluster/ha/rules", {}, data)
+
+
+def group_ha(group: str, node: str) -> Call:
+    """Let high availability run a group's guests on one node alone (up to 8.4)."""
+    return Call("POST", "/cluster/ha/groups", {}, {"group": group, "nodes": node, "restricted": 1})

@@ -1,28 +1,22 @@
-"""``python -m proxmox``: plan, apply, variables.
+"""``python -m proxmox``: the commands and their options.
 
-Exit codes: 0 nothing to do or all done; 1 an error, one sentence each on standard error; 2 the plan has something to
-do; 130 interrupted.
+Exit codes: 0 nothing to do or all done; 1 an error, one sentence each on standard error; 2 there is something to do
+(``plan``, ``--check``, ``status``); 130 interrupted.
 """
 
 import argparse
-import dataclasses
-import json
+import importlib
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import Final
 
-from proxmox import inventory, reader
-from proxmox.desired import Cluster
 from proxmox.errors import InterruptedRunError, ProvisionerError
 
-if TYPE_CHECKING:
-    from proxmox.api import Api
-    from proxmox.plan import Plan
-    from proxmox.state import State
+FAILED, INTERRUPTED = 1, 130
 
-OK, FAILED, TO_DO, INTERRUPTED = 0, 1, 2, 130
+_NAMES: Final = "GUEST"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,7 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
-        return int(options.run(options))
+        # Imported when it is known which: `--help` and a wrong option need neither Ansible nor the network.
+        module, _, function = options.run.partition(":")
+        return int(getattr(importlib.import_module(f"proxmox.{module}"), function)(options))
     except InterruptedRunError as error:
         _say(f"proxmox: {error}")
         return INTERRUPTED
@@ -49,127 +45,83 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m proxmox", description="Makes the guests of an inventory on a Proxmox VE cluster."
+        prog="python -m proxmox", description="Makes, moves and recovers the guests of an inventory on Proxmox VE."
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, run, text in (
-        ("plan", _plan, "show what there is to do and change nothing; exit code 2 where there is something"),
-        ("apply", _apply, "make the cluster as the inventory wants it"),
-    ):
-        command = commands.add_parser(name, help=text, description=text)
-        command.add_argument(
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
+
+    def command(name: str, run: str, text: str, *, writes: bool = True) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text)
+        added.add_argument(
             "-i", "--inventory", required=True, metavar="PATH", help="the inventory's folder, as inventories/lab"
         )
-        command.add_argument(
-            "--limit", action="append", metavar="GUEST", help="this guest alone; may be given several times"
+        added.add_argument("--json", action="store_true", help="write JSON to standard output")
+        added.add_argument(
+            "--overcommit",
+            action="store_true",
+            help="accept a cluster that cannot lose a node, that crowds a function group or promises memory twice",
         )
-        command.add_argument("--json", action="store_true", help="write JSON to standard output")
-        command.set_defaults(run=run)
-    command = commands.add_parser("variables", help="list the inventory's variables, their defaults and meanings")
-    command.set_defaults(run=_variables)
+        if writes:
+            added.add_argument("--check", action="store_true", help="do everything but write")
+        added.set_defaults(run=run)
+        return added
+
+    _stand_up(command)
+    _move(command)
+    _keep(command)
+    _recover(command)
+    everything = commands.add_parser("variables", help="list the inventory's variables, their defaults and meanings")
+    everything.set_defaults(run="commands:variables")
     return parser
 
 
-def _load(options: argparse.Namespace) -> Cluster:
-    return reader.read(inventory.load(options.inventory))
+Adder = Callable[..., argparse.ArgumentParser]
 
 
-def _limited(cluster: Cluster, names: Sequence[str] | None) -> Cluster:
-    """Return the cluster with the named guests alone; a clash with one that is left out was found before."""
-    if not names:
-        return cluster
-    wanted = {name for given in names for name in given.split(",") if name}
-    unknown = wanted - {guest.name for guest in cluster.guests}
-    if unknown:
-        there = ", ".join(guest.name for guest in cluster.guests)
-        raise ProvisionerError(f"--limit: {', '.join(sorted(unknown))} is no guest of this inventory: it has {there}")
-    return dataclasses.replace(cluster, guests=tuple(guest for guest in cluster.guests if guest.name in wanted))
-
-
-def _plan(options: argparse.Namespace) -> int:
-    from proxmox import show  # noqa: PLC0415  (what needs the network's libraries is imported when the inventory has been found good)
-    from proxmox.api import Api  # noqa: PLC0415
-
-    cluster = _limited(_load(options), options.limit)
-    api = Api(cluster.endpoint)
-    _, plan = _look(api, cluster)
-    if options.json:
-        _write(json.dumps(show.plan_data(plan), indent=1))
-    else:
-        show.print_plan(sys.stdout, _title(cluster), plan)
-    return OK if plan.empty else TO_DO
-
-
-def _apply(options: argparse.Namespace) -> int:
-    from proxmox import apply, converge, show, ssh  # noqa: PLC0415
-    from proxmox.api import Api  # noqa: PLC0415
-
-    cluster = _load(options)
-    api = Api(cluster.endpoint)
-    # Everything that can be refused is refused before the first change, which may be the key pair.
-    _look(api, _limited(cluster, options.limit))
-    made_key = [
-        ssh.ensure_key(access, f"centralino-{cluster.name}")
-        for access in {guest.access.private_key: guest.access for guest in cluster.guests}.values()
-    ]
-    if any(made_key):
-        cluster = _load(options)
-    cluster = _limited(cluster, options.limit)
-    works = [template.name for template in cluster.templates] + [guest.name for guest in cluster.guests]
-    converge.settle(api, apply.task_ids(cluster), 1800, lambda text: _say(f"waiting: {text}"))
-    state, plan = _look(api, cluster)
-    if not options.json:
-        show.print_plan(sys.stdout, _title(cluster), plan)
-    with show.Lines(works) as lines:
-        outcomes = apply.apply(api, cluster, state, lines)
-    changed = any(outcome.changed for outcome in outcomes) or any(made_key)
-    errors = [sentence for outcome in outcomes if outcome.error for sentence in outcome.error.sentences]
-    if options.json:
-        _write(json.dumps(show.outcome_data(plan, outcomes), indent=1))
-    else:
-        _write(f"changed={'true' if changed else 'false'}")
-    if errors:
-        if api.stop.is_set():
-            raise InterruptedRunError(
-                "interrupted; what the cluster has begun goes on there: run the same command again"
-            )
-        raise ProvisionerError(*dict.fromkeys(errors))
-    return OK
-
-
-def _look(api: "Api", cluster: Cluster) -> "tuple[State, Plan]":
-    from proxmox import plan, preflight, state  # noqa: PLC0415
-
-    found = state.read(api.send, cluster.guests, cluster.templates)
-    problems = preflight.problems(cluster, found)
-    if problems:
-        raise ProvisionerError(*problems)
-    return found, plan.build(cluster, found)
-
-
-def _variables(_: argparse.Namespace) -> int:
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-
-    from proxmox.variables import PREFIX, Variables  # noqa: PLC0415
-
-    table = Table("variable", "default", "meaning", box=None)
-    for name, field in Variables.model_fields.items():
-        default = (
-            "[red]required[/red]" if field.is_required() else "" if field.default in (None, ()) else str(field.default)
+def _stand_up(command: Adder) -> None:
+    for name, run, text in (
+        ("plan", "commands:plan", "show what there is to do and change nothing; exit code 2 where there is something"),
+        ("apply", "commands:carry_out", "make the cluster as the inventory wants it"),
+    ):
+        added = command(name, run, text, writes=name == "apply")
+        added.add_argument(
+            "--limit", action="append", metavar=_NAMES, help="this guest alone; may be given several times"
         )
-        table.add_row(f"{PREFIX}{name}", default, field.description)
-    Console(highlight=False).print(table)
-    return OK
+        added.add_argument("--move", action="store_true", help="bring guests to the node that the inventory names, too")
 
 
-def _title(cluster: Cluster) -> str:
-    return f"{cluster.name}: {len(cluster.guests)} guests, Proxmox at {cluster.endpoint.host}:{cluster.endpoint.port}"
+def _move(command: Adder) -> None:
+    added = command("migrate", "moves:migrate", "bring a guest to another node while it runs")
+    added.add_argument("guest", metavar=_NAMES)
+    added.add_argument("--to", metavar="NODE", help="the node; by default the one that the inventory names")
+    added = command("evacuate", "moves:evacuate", "bring all guests of a node to the others, for its maintenance")
+    added.add_argument("node", metavar="NODE")
+    added = command("retire", "retire:retire", "shut guests down and remove them; they must be out of the inventory")
+    added.add_argument("guest", metavar=_NAMES, nargs="+", help="its name or VMID")
 
 
-def _write(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+def _keep(command: Adder) -> None:
+    command("status", "status:status", "show nodes, guests, backups, room and drift; 2 for a fault", writes=False)
+    added = command("backup", "backups:backup", "back guests up now, while they run")
+    added.add_argument("guest", metavar=_NAMES, nargs="*", help="by default all")
+    added = command("restore", "backups:restore", "restore a guest's backup to a new VMID, stopped")
+    added.add_argument("guest", metavar=_NAMES)
+    added.add_argument("--archive", metavar="VOLID", help="which backup; by default the newest")
+    added.add_argument("--to", metavar="NODE", help="the node; by default the guest's own")
+    added.add_argument("--vmid", type=int, help="its number; by default a free one")
+    added.add_argument(
+        "--keep-address", action="store_true", help="keep the card's address: the guest itself must be gone for good"
+    )
+    added = command("drill", "backups:drill", "boot the newest backups in isolation, ask them, remove them")
+    added.add_argument("guest", metavar=_NAMES, nargs="*", help="by default all")
+
+
+def _recover(command: Adder) -> None:
+    added = command("failover", "failover:failover", "bring a dead node's guests back on the others")
+    added.add_argument("node", metavar="NODE")
+    added.add_argument(
+        "--it-is-off", action="store_true", help="your word that the node is off: you saw it, or took its power"
+    )
+    added.add_argument("--since", metavar="HH:MM", help="when the node died, for the time lost; by default now")
 
 
 def _say(text: str) -> None:

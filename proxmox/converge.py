@@ -23,6 +23,8 @@ Steps = Callable[[Machine | None], tuple[Step, ...]]
 
 _FAILURES: Final = 6
 _ROUNDS_WITHOUT_EFFECT: Final = 3
+_ARRIVAL_SECONDS: Final = 60
+"""How long HA may take until it begins a migration, and the cluster's list until it shows one."""
 _BUSY: Final = (
     "can't lock",
     "lock request timeout",
@@ -42,6 +44,7 @@ _DOING: Final = {
     Action.CLONE: "cloning",
     Action.CONFIGURE: "configuring",
     Action.RESIZE: "growing the disk",
+    Action.MIGRATE: "migrating",
     Action.START: "starting",
 }
 
@@ -123,14 +126,13 @@ def settle(api: Api, ids: Iterable[str], seconds: float, report: Callable[[str],
 
 
 def look(api: Api, vmid: int, node: str) -> Machine | None:
-    """Read a machine: on the node where it should be, and anywhere on the cluster where it is not there."""
-    try:
-        return state.machine(api.send, node, vmid)
-    except (RefusedError, UnansweredError):
-        for entry in api.send(calls.resources()):
-            if entry.get("type") == "qemu" and int(entry["vmid"]) == vmid:
-                return state.machine(api.send, str(entry["node"]), vmid)
-    return None
+    """Read a machine, wherever it is by now."""
+    return state.find(api.send, vmid, node, api.pause)
+
+
+def place(api: Api, vmid: int) -> str | None:
+    """Return the node that the cluster's list names for a machine."""
+    return state.place(api.send, vmid)
 
 
 def _carry_out(api: Api, subject: Subject, step: Step) -> None:
@@ -139,6 +141,28 @@ def _carry_out(api: Api, subject: Subject, step: Step) -> None:
     answer = api.send(step.call)
     if isinstance(answer, str) and answer.startswith("UPID:"):
         api.wait(answer, subject.seconds, f"{subject.name}: {_DOING[step.action]}")
+    if step.action is Action.MIGRATE:
+        arrive(api, subject, str(step.call.data["target"]))
+
+
+def arrive(api: Api, subject: Subject, target: str) -> None:
+    """Wait until a machine is on its target, whatever its task said: under HA that ends before the move begins.
+
+    Raises :class:`ProvisionerError` with where it stayed.
+    """
+    begin = time.monotonic()
+    while (there := place(api, subject.vmid)) != target:
+        now = time.monotonic() - begin
+        moving = any(
+            not entry.get("endtime") and str(entry["upid"]).split(":")[5:7] == ["qmigrate", str(subject.vmid)]
+            for entry in api.send(calls.tasks())
+        )
+        if now > subject.seconds or (now > _ARRIVAL_SECONDS and not moving):
+            raise ProvisionerError(
+                f"{subject.name}: it is still on {there} {now:.0f} s after the cluster took its migration to {target}: "
+                f"see the task log of VM {subject.vmid} (qmigrate, hamigrate) for why, then run again"
+            )
+        api.pause(0.5)
 
 
 def _wait_for_lock(api: Api, subject: Subject, machine: Machine | None) -> None:

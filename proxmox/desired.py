@@ -82,11 +82,16 @@ class Guest:
     mac: str
     mac_is_set: bool
     """Whether the inventory names the card's address; if not, a running guest keeps the one that it has."""
+    groups: frozenset[str]
+    """Its function groups; guests of one are kept apart."""
+    backup_storage: str | None
     tags: tuple[str, ...]
     pool: str | None
     access: Access
     template: Template
     task_timeout: int
+    service_ca: Path | None = None
+    """The authority of the guests' own certificates."""
     where: dict[str, str] = field(default_factory=dict, compare=False)
 
 
@@ -99,6 +104,10 @@ class Cluster:
     guests: tuple[Guest, ...]
     """Sorted by name."""
     parallel_clones: int
+    journal: Path
+    """Where requests and tasks are noted."""
+    fence_hook: Path | None = None
+    """Proves that a node is off."""
 
     @property
     def templates(self) -> tuple[Template, ...]:

@@ -21,7 +21,14 @@ PLACEHOLDER = "CHANGE-ME"
 """What a value that a user must set says in the example inventory."""
 GROUP = "guests"
 """The group whose members are virtual machines of the cluster."""
-CONNECTION = ("ansible_host", "ansible_port", "ansible_user", "ansible_ssh_common_args", "cluster_name")
+CONNECTION = (
+    "ansible_host",
+    "ansible_port",
+    "ansible_user",
+    "ansible_ssh_common_args",
+    "cluster_name",
+    "cluster_secrets",
+)
 """What the provisioner reads besides its own variables."""
 
 _CHECKOUT = Path(__file__).resolve().parent.parent

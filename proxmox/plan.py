@@ -32,6 +32,7 @@ class Action(StrEnum):
     CLONE = "clone"
     CONFIGURE = "configure"
     RESIZE = "resize"
+    MIGRATE = "migrate"
     START = "start"
 
 
@@ -80,8 +81,12 @@ class Plan:
         return not any(work.steps for work in self.works)
 
 
-def build(cluster: Cluster, state: State) -> Plan:
-    """Return the plan for a cluster whose state has passed :mod:`proxmox.preflight`."""
+def build(cluster: Cluster, state: State, *, move: bool = False) -> Plan:
+    """Return the plan for a cluster whose state has passed :mod:`proxmox.preflight`.
+
+    A guest that runs on another node than the inventory says is left there unless ``move`` is set: HA, or somebody
+    who evacuated a node, had a reason.
+    """
     works = []
     for template in cluster.templates:
         machine = state.machines.get(template.vmid)
@@ -99,8 +104,8 @@ def build(cluster: Cluster, state: State) -> Plan:
                 machine.node if machine else guest.node,
                 template=False,
                 exists=machine is not None,
-                steps=guest_steps(guest, machine),
-                notes=_placement(guest, machine),
+                steps=guest_steps(guest, machine, move=move),
+                notes=() if move else _placement(guest, machine),
             )
         )
     return Plan(tuple(works))
@@ -126,7 +131,7 @@ def template_steps(template: Template, machine: Machine | None, *, has_image: bo
     if machine.template:
         return ()
     if machine.lock:
-        return (_wait(machine),)
+        return (wait(machine),)
     return (
         Step(
             Action.CONVERT,
@@ -136,8 +141,8 @@ def template_steps(template: Template, machine: Machine | None, *, has_image: bo
     )
 
 
-def guest_steps(guest: Guest, machine: Machine | None) -> tuple[Step, ...]:
-    """Return what makes one guest as the inventory wants it."""
+def guest_steps(guest: Guest, machine: Machine | None, *, move: bool = False) -> tuple[Step, ...]:
+    """Return what makes one guest as the inventory wants it; ``move``: on the node that it names, too."""
     if machine is None:
         return (
             Step(Action.CLONE, f"it does not exist; full copy of {guest.template.name}", _clone(guest)),
@@ -145,6 +150,9 @@ def guest_steps(guest: Guest, machine: Machine | None) -> tuple[Step, ...]:
             _resize(guest, guest.node, 0),
             _start(guest.node, guest.vmid),
         )
+    if move and machine.node != guest.node:
+        # By itself: where the guest is afterwards is read, and the other steps are sent to that node.
+        return (wait(machine),) if machine.lock else (migration(machine, guest.node),)
     steps = []
     configure = _configure(guest, machine, "differs from the inventory")
     if configure.changes:
@@ -155,8 +163,19 @@ def guest_steps(guest: Guest, machine: Machine | None) -> tuple[Step, ...]:
     if not machine.running:
         steps.append(_start(machine.node, machine.vmid))
     if machine.lock and steps:
-        return (_wait(machine),)
+        return (wait(machine),)
     return tuple(steps)
+
+
+def migration(machine: Machine, target: str) -> Step:
+    """Return what brings a machine to another node; disks that both see are not copied, whatever is asked for."""
+    call = calls.migrate(machine.node, machine.vmid, target, online=machine.running, local_disks=machine.running)
+    return Step(
+        Action.MIGRATE,
+        f"it {'runs' if machine.running else 'is'} on {machine.node}, wanted on {target}",
+        call,
+        (Change("node", machine.node, target),),
+    )
 
 
 def settings(guest: Guest, machine: Machine) -> dict[str, Value]:
@@ -256,11 +275,12 @@ def _start(node: str, vmid: int) -> Step:
     return Step(Action.START, "it does not run", calls.start(node, vmid))
 
 
-def _wait(machine: Machine) -> Step:
+def wait(machine: Machine) -> Step:
+    """Return the step that waits for somebody else's task."""
     return Step(Action.WAIT, f"a task holds it (lock: {machine.lock})")
 
 
 def _placement(guest: Guest, machine: Machine | None) -> tuple[str, ...]:
     if machine is None or machine.node == guest.node:
         return ()
-    return (f"runs on {machine.node}, the inventory places it on {guest.node}: left where it is",)
+    return (f"runs on {machine.node}, the inventory places it on {guest.node}: left there without --move",)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from proxmox import values
+from proxmox import rights, values
 from proxmox.desired import Cluster, Guest, Template
 from proxmox.plan import DISK
 from proxmox.state import Machine, State
@@ -10,13 +10,16 @@ from proxmox.state import Machine, State
 
 def problems(cluster: Cluster, state: State) -> list[str]:
     """Return a sentence for everything that makes the inventory impossible on this cluster."""
-    found: list[str] = []
+    found: list[str] = [*quorum(state), *lacking(cluster, state)]
+    if found:  # what follows would only be its consequences: lists are shorter for who may not see all
+        return found
     for guest in cluster.guests:
         machine = state.machines.get(guest.vmid)
-        found += _identity(guest, state)
+        found += identity(guest, state)
         if machine is None:
             found += _room(guest, state)
             found += _template_reach(guest, state)
+            found += _addresses(guest, state)
         else:
             found += _disk(guest, machine)
     for template in cluster.templates:
@@ -25,7 +28,52 @@ def problems(cluster: Cluster, state: State) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _identity(guest: Guest, state: State) -> Iterator[str]:
+def quorum(state: State) -> Iterator[str]:
+    """Refuse to work on a cluster that cannot decide; it answers every write with "Permission denied"."""
+    if not state.quorate:
+        off = ", ".join(sorted(name for name, node in state.nodes.items() if not node.online)) or "unknown"
+        yield (
+            f"the Proxmox cluster has no quorum (offline: {off}), nothing can be changed on it: bring nodes or their "
+            "network back, and see `pvecm status` on a node"
+        )
+
+
+def lacking(cluster: Cluster, state: State, operations: tuple[str, ...] = ()) -> Iterator[str]:
+    """Name what the token lacks: privileges that are lacking on the same paths in one sentence."""
+    lacks: dict[str, list[str]] = {}
+    for right in rights.missing(rights.needed(cluster, operations), state.rights):
+        lacks.setdefault(right.privilege, []).append(right.path)
+    together: dict[tuple[str, ...], list[str]] = {}
+    for privilege, paths in lacks.items():
+        together.setdefault(tuple(paths), []).append(privilege)
+    endpoint = cluster.endpoint
+    place = endpoint.where.get("proxmox_api_token_id", "proxmox_api_token_id")
+    for where, privileges in together.items():
+        yield (
+            f"{place}: the token {endpoint.token_id} lacks {', '.join(sorted(privileges))} on {', '.join(where)}: "
+            "grant it to the token and to its user (Datacenter, Permissions; docs/operations/rights.md has the role)"
+        )
+
+
+def _addresses(guest: Guest, state: State) -> Iterator[str]:
+    """Refuse a new guest whose card or IP address another machine of the cluster has."""
+    for other in state.machines.values():
+        for key, value in other.config.items():
+            if key.startswith("net") and key[3:].isdigit() and values.card(str(value)).get("macaddr") == guest.mac:
+                yield (
+                    f"{guest.where['proxmox_mac']}: the card address {guest.mac} of {guest.name} is that of "
+                    f"{other.name} ({other.vmid} on {other.node}): set proxmox_mac to another, or remove that machine"
+                )
+            if key.startswith("ipconfig") and values.properties(str(value)).get("ip", "").partition("/")[0] == str(
+                guest.address
+            ):
+                yield (
+                    f"{guest.where['ansible_host']}: the address {guest.address} of {guest.name} is that of "
+                    f"{other.name} ({other.vmid} on {other.node}): give one of the two another"
+                )
+
+
+def identity(guest: Guest, state: State) -> Iterator[str]:
     """Refuse to touch what is not ours and to make a second one of what there is."""
     place = guest.where["proxmox_vmid"]
     machine = state.machines.get(guest.vmid)
@@ -77,7 +125,9 @@ def _room(guest: Guest, state: State) -> Iterator[str]:
             f"{guest.where['proxmox_memory']}: {guest.name} asks for {guest.size.memory} MiB of memory and node "
             f"{guest.node} has {node.memory}: set proxmox_memory lower, or place it on a larger node"
         )
-    yield from _storage("proxmox_storage", guest.node, guest.storage, content="images", where=guest.where, state=state)
+    yield from storage_problems(
+        "proxmox_storage", guest.node, guest.storage, content="images", where=guest.where, state=state
+    )
     yield from _bridge(guest.node, guest.bridge, guest.where, state)
 
 
@@ -107,10 +157,10 @@ def _template(template: Template, where: dict[str, str], state: State) -> Iterat
             "template on another node"
         )
         return
-    yield from _storage(
+    yield from storage_problems(
         "proxmox_image_storage", template.node, template.image_storage, content="import", where=where, state=state
     )
-    yield from _storage(
+    yield from storage_problems(
         "proxmox_template_storage", template.node, template.storage, content="images", where=where, state=state
     )
     yield from _bridge(template.node, template.bridge, where, state)
@@ -134,9 +184,10 @@ def _template_reach(guest: Guest, state: State) -> Iterator[str]:
         )
 
 
-def _storage(
+def storage_problems(
     variable: str, node: str, name: str, *, content: str, where: dict[str, str], state: State
 ) -> Iterator[str]:
+    """Refuse a storage that is not there, does not take the content, or is not available."""
     storage = state.storages.get((node, name))
     if storage is None:
         takers = sorted(name for (on, name), one in state.storages.items() if on == node and content in one.content)

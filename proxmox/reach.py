@@ -1,7 +1,9 @@
-"""Waits until a guest that runs also lets us in, and says what is wrong with one that does not."""
+"""Whether a guest lets us in, what is wrong with one that does not, and who answers where nobody should."""
 
+import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from proxmox import calls, ssh
@@ -11,6 +13,9 @@ from proxmox.errors import ProvisionerError, RefusedError, UnansweredError
 from proxmox.ssh import NotYetError
 
 _ASK_CLUSTER_EVERY: Final = 5.0
+_KNOCKS: Final = 64
+_KNOCK_SECONDS: Final = 0.5
+"""How long an address is given to answer; a guest that is not there costs this once for all."""
 _SETTLE_SECONDS: Final = 45.0
 """How long a guest may show other addresses than its own before we call it a mistake."""
 
@@ -44,6 +49,34 @@ def reach(api: Api, guest: Guest, node: str, report: Callable[[str, str], None])
             pause = min(pause * 1.3, 2.0)
         else:
             return
+
+
+def strangers(guests: Iterable[Guest]) -> list[str]:
+    """Return a sentence for each address that answers though its guest does not exist yet.
+
+    A machine that takes or refuses a connection is there; one behind a packet filter that drops is not found.
+    """
+    direct = [guest for guest in guests if not ssh.proxied(guest.access)]
+    if not direct:
+        return []
+    with ThreadPoolExecutor(max_workers=min(_KNOCKS, len(direct))) as pool:
+        answers = pool.map(_answers, direct)
+    return [
+        f"{guest.where['ansible_host']}: {guest.address} answers already though {guest.name} does not exist: find out "
+        f"whose it is (`ip neighbour show {guest.address}`), or give {guest.name} another address"
+        for guest, there in zip(direct, answers, strict=True)
+        if there
+    ]
+
+
+def _answers(guest: Guest) -> bool:
+    try:
+        with socket.create_connection((str(guest.address), guest.access.port), timeout=_KNOCK_SECONDS):
+            return True
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
 
 
 def _addresses(api: Api, guest: Guest, node: str) -> list[str]:

@@ -53,6 +53,8 @@ def read(hosts: Iterable[Host]) -> Cluster:
         endpoint=_endpoint(host, variables),
         guests=tuple(guests),
         parallel_clones=variables.parallel_clones,
+        journal=_path(host, variables.journal),
+        fence_hook=_path(host, variables.fence_hook) if variables.fence_hook else None,
     )
 
 
@@ -142,6 +144,8 @@ def _guest(host: Host, variables: Variables) -> tuple[Guest | None, list[str]]:
         vlan=variables.vlan,
         mac=variables.mac or derived_mac(cluster, host.name),
         mac_is_set=variables.mac is not None,
+        groups=host.groups - {"all", GROUP},
+        backup_storage=variables.backup_storage,
         tags=tuple(sorted({"centralino", *(group.lower() for group in host.groups - {"all", GROUP}), *variables.tags})),
         pool=variables.pool,
         access=access,
@@ -158,6 +162,7 @@ def _guest(host: Host, variables: Variables) -> tuple[Guest | None, list[str]]:
             pool=variables.pool,
         ),
         task_timeout=variables.task_timeout,
+        service_ca=_path(host, Path(str(host.variables.get("cluster_secrets", ".secrets"))) / "pki/ca.crt"),
         where={name: host.place(name) for name in (*_KNOWN, "ansible_host")},
     ), []
 

@@ -77,7 +77,7 @@ def log_in(guest: Guest, seconds: float) -> None:
     Raises :class:`NotYetError` where it may still come, :class:`ProvisionerError` where the host key is not the one
     that we know.
     """
-    if not any("proxy" in argument.lower() or argument == "-J" for argument in guest.access.arguments):
+    if not proxied(guest.access):
         _greet(guest)
     guest.access.known_hosts.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
@@ -97,6 +97,11 @@ def log_in(guest: Guest, seconds: float) -> None:
             f"the guest anew: find out why; if it is right, `ssh-keygen -R {guest.address} -f {known}`"
         )
     raise NotYetError(said[-200:] or f"the log-in ended with code {done.returncode}")
+
+
+def proxied(access: Access) -> bool:
+    """Tell whether guests are reached through another host, so that their ports cannot be asked from here."""
+    return any("proxy" in argument.lower() or argument == "-J" for argument in access.arguments)
 
 
 def _greet(guest: Guest) -> None:

@@ -1,21 +1,31 @@
-"""The cluster as it is: one list call for nodes, guests and storages, and the configuration of each guest of ours."""
+"""The cluster as it is.
 
+One list call for nodes, guests and storages, one each for the quorum, our rights and what HA manages; the bridges of
+each node and the configuration of each guest of ours, for which the API has no list over the cluster.
+"""
+
+import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
-from proxmox import calls
+from proxmox import calls, values
 from proxmox.calls import Call
 from proxmox.desired import Guest, Template
+from proxmox.errors import RefusedError, UnansweredError
 
 Send = Callable[[Call], Any]
 """Sends a request and returns the answer's ``data``."""
+_READERS: Final = 16
+_LOOKS: Final = 20
+_LOOK_AGAIN: Final = 0.7
+"""How often, and after how many seconds, a machine is looked for that its own node does not know."""
 
 
 @dataclass(frozen=True)
 class Node:
-    """A host of the cluster. ``memory`` in MiB."""
+    """A host of the cluster. ``memory`` in MiB; 0 where the cluster does not know it (the node is off)."""
 
     online: bool
     cores: int
@@ -29,6 +39,9 @@ class Storage:
     content: frozenset[str]
     shared: bool
     available: bool
+    size: int = 0
+    """Bytes; 0 where the cluster does not tell."""
+    used: int = 0
 
 
 @dataclass(frozen=True)
@@ -42,6 +55,10 @@ class Machine:
     kind: str = "qemu"
     running: bool = False
     template: bool = False
+    cores: int = 0
+    memory: int = 0
+    """MiB"""
+    tags: frozenset[str] = frozenset()
     config: Mapping[str, Any] = field(default_factory=dict)
     """Read only for the machines that the inventory names."""
 
@@ -63,17 +80,76 @@ class State:
     images: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     """(node, storage) → file names, where a template is still to be made."""
     bridges: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """Node → bridges, where a machine is still to be made."""
+    """Node → bridges that this token may use, of each node that is online."""
+    quorate: bool = True
+    rights: Mapping[str, Mapping[str, bool]] = field(default_factory=dict)
+    """Path → privilege → whether it holds below the path too; empty where nothing was read."""
+    ha: Mapping[int, str] = field(default_factory=dict)
+    """VMID → the state that HA shall keep it in (``started``, ``stopped``, ``disabled``, ``ignored``)."""
+
+    def online(self) -> tuple[str, ...]:
+        """Return the nodes that are online, sorted."""
+        return tuple(sorted(name for name, node in self.nodes.items() if node.online))
 
 
 def read(send: Send, guests: Iterable[Guest], templates: Iterable[Template]) -> State:
-    """Read what there is, in parallel. Looks only where something of the inventory is or will be."""
+    """Read what there is, in parallel.
+
+    The configurations of machines that the inventory does not name are read only where it wants one that is not
+    there yet, whose addresses could be taken.
+    """
     guests, templates = tuple(guests), tuple(templates)
+    # Whether we may look at all comes first: without a right, the lists are silently shorter.
+    rights = send(calls.permissions())
+    with ThreadPoolExecutor(max_workers=_READERS) as pool:
+        cluster_status, ha = pool.submit(send, calls.cluster_status()), pool.submit(send, calls.ha_resources())
+        nodes, storages, machines, unsure = _inventory(send(calls.resources()))
+        named = {guest.vmid for guest in guests} | {template.vmid for template in templates}
+        missing = named - machines.keys()
+        wanted = {vmid for vmid, found in machines.items() if found.kind == "qemu" and (missing or vmid in named)}
+        wanted = {vmid for vmid in wanted if nodes[machines[vmid].node].online}
+        read_machines = [pool.submit(_whole, send, machines[vmid], sure=vmid not in unsure) for vmid in sorted(wanted)]
+        new = [template for template in templates if template.vmid in missing]
+        places = {(template.node, template.image_storage) for template in new} & storages.keys()
+        read_images = {key: pool.submit(images, send, *key) for key in places if nodes[key[0]].online}
+        read_bridges = {name: pool.submit(_bridges, send, name) for name, node in nodes.items() if node.online}
+        machines |= {found.vmid: found for found in (future.result() for future in read_machines) if found}
+        return State(
+            nodes=nodes,
+            storages=storages,
+            machines=machines,
+            images={key: future.result() for key, future in read_images.items()},
+            bridges={node: future.result() for node, future in read_bridges.items()},
+            quorate=any(entry.get("quorate") for entry in _cluster_or_alone(cluster_status.result())),
+            rights={path: {name: bool(int(below)) for name, below in names.items()} for path, names in rights.items()},
+            ha={
+                int(str(entry["sid"]).partition(":")[2]): str(entry.get("state") or "started") for entry in ha.result()
+            },
+        )
+
+
+def _whole(send: Send, listed: Machine, *, sure: bool) -> Machine | None:
+    """Return a listed machine with its configuration; its power is asked for where the list does not know it yet."""
+    try:
+        return _with_config(send, listed) if sure else machine(send, listed.node, listed.vmid)
+    except RefusedError:
+        return find(send, listed.vmid, listed.node)
+
+
+def _cluster_or_alone(entries: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
+    """Return the cluster's line of its status; a node without a cluster has none, and decides alone."""
+    return [entry for entry in entries if entry.get("type") == "cluster"] or [{"quorate": 1}]
+
+
+def _inventory(
+    entries: Iterable[Mapping[str, Any]],
+) -> tuple[dict[str, Node], dict[tuple[str, str], Storage], dict[int, Machine], set[int]]:
+    """Sort the cluster's list; the last part is the machines that it does not know yet."""
     nodes: dict[str, Node] = {}
     storages: dict[tuple[str, str], Storage] = {}
     machines: dict[int, Machine] = {}
     unsure: set[int] = set()
-    for entry in send(calls.resources()):
+    for entry in entries:
         match entry.get("type"):
             case "node":
                 nodes[entry["node"]] = Node(
@@ -82,9 +158,13 @@ def read(send: Send, guests: Iterable[Guest], templates: Iterable[Template]) -> 
                     memory=int(entry.get("maxmem") or 0) >> 20,
                 )
             case "storage":
-                content = frozenset(str(entry.get("content") or "").split(","))
-                available = entry.get("status", "available") == "available"
-                storages[entry["node"], entry["storage"]] = Storage(content, bool(entry.get("shared")), available)
+                storages[entry["node"], entry["storage"]] = Storage(
+                    content=frozenset(str(entry.get("content") or "").split(",")),
+                    shared=bool(entry.get("shared")),
+                    available=entry.get("status", "available") == "available",
+                    size=int(entry.get("maxdisk") or 0),
+                    used=int(entry.get("disk") or 0),
+                )
             case "qemu" | "lxc" as kind:
                 # For a moment after it was made or started, the list does not know it.
                 if entry.get("status") not in {"running", "stopped"}:
@@ -96,31 +176,41 @@ def read(send: Send, guests: Iterable[Guest], templates: Iterable[Template]) -> 
                     kind=kind,
                     running=entry.get("status") == "running",
                     template=bool(entry.get("template")),
+                    cores=int(entry.get("maxcpu") or 0),
+                    memory=int(entry.get("maxmem") or 0) >> 20,
+                    tags=frozenset(values.tags(str(entry.get("tags") or ""))),
                 )
-    named = {guest.vmid for guest in guests} | {template.vmid for template in templates}
-    known = [machine for vmid, machine in machines.items() if vmid in named and machine.kind == "qemu"]
-    missing_templates = [template for template in templates if template.vmid not in machines]
-    wanted_images = {(template.node, template.image_storage) for template in missing_templates} & storages.keys()
-    places = [(guest.vmid, guest.node) for guest in guests]
-    places += [(template.vmid, template.node) for template in templates]
-    wanted_bridges = {node for vmid, node in places if vmid not in machines} & nodes.keys()
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        read_machines = [
-            pool.submit(machine, send, found.node, found.vmid)
-            if found.vmid in unsure
-            else pool.submit(_with_config, send, found)
-            for found in known
-        ]
-        read_images = {key: pool.submit(images, send, *key) for key in wanted_images}
-        read_bridges = {node: pool.submit(_bridges, send, node) for node in wanted_bridges if nodes[node].online}
-        machines |= {found.vmid: found for found in (future.result() for future in read_machines)}
-        return State(
-            nodes=nodes,
-            storages=storages,
-            machines=machines,
-            images={key: future.result() for key, future in read_images.items()},
-            bridges={node: future.result() for node, future in read_bridges.items()},
-        )
+    for found in machines.values():
+        nodes.setdefault(found.node, Node(online=False, cores=0, memory=0))
+    return nodes, storages, machines, unsure
+
+
+def find(send: Send, vmid: int, node: str, pause: Callable[[float], None] = time.sleep) -> Machine | None:
+    """Read a machine: on the node where it should be, and wherever the cluster has it where it is not there.
+
+    After a move the cluster's list names the old node for some seconds, so a machine that is on none of both is looked
+    for until the list has caught up. None where the cluster has no such machine.
+    """
+    for _ in range(_LOOKS):
+        try:
+            return machine(send, node, vmid)
+        except (RefusedError, UnansweredError) as error:
+            there = place(send, vmid)
+            if there is None:
+                return None
+            if there == node and (isinstance(error, UnansweredError) or "does not exist" not in error.reason):
+                raise
+            node, lost = there, error
+        pause(_LOOK_AGAIN)
+    raise lost
+
+
+def place(send: Send, vmid: int) -> str | None:
+    """Return the node that the cluster's list names for a virtual machine."""
+    for entry in send(calls.resources()):
+        if entry.get("type") == "qemu" and int(entry["vmid"]) == vmid:
+            return str(entry["node"])
+    return None
 
 
 def machine(send: Send, node: str, vmid: int) -> Machine:
@@ -132,12 +222,20 @@ def machine(send: Send, node: str, vmid: int) -> Machine:
 def _with_config(send: Send, found: Machine) -> Machine:
     """Return the machine with its configuration, whose name and template mark are newer than the cluster's list."""
     config = send(calls.config(found.node, found.vmid))
-    return replace(found, name=config.get("name"), template=bool(int(config.get("template") or 0)), config=config)
+    return replace(
+        found,
+        name=config.get("name"),
+        template=bool(int(config.get("template") or 0)),
+        cores=int(config.get("cores") or 1) * int(config.get("sockets") or 1),
+        memory=int(str(values.normal("memory", config.get("memory")))),
+        tags=frozenset(values.tags(str(config.get("tags") or ""))),
+        config=config,
+    )
 
 
 def images(send: Send, node: str, storage: str) -> frozenset[str]:
     """Return the names of the images that a storage holds: a volume is ``storage:import/name``."""
-    return frozenset(str(entry["volid"]).rsplit("/", 1)[-1] for entry in send(calls.images(node, storage)))
+    return frozenset(str(entry["volid"]).rsplit("/", 1)[-1] for entry in send(calls.content(node, storage, "import")))
 
 
 def _bridges(send: Send, node: str) -> frozenset[str]:

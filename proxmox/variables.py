@@ -101,6 +101,9 @@ class Variables(BaseModel):
 
     # Storage and network of the guests.
     storage: Id = Field(description="Storage of the guests' disks (content `images`).")
+    backup_storage: Id | None = Field(
+        None, description="Storage of the guests' backups (content `backup`), seen by every node."
+    )
     bridge: str = Field(
         pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,14}$", description="Bridge or VNet that the guests are connected to."
     )
@@ -153,6 +156,15 @@ class Variables(BaseModel):
         1800, description="Seconds that one task of the cluster may take."
     )
 
+    fence_hook: Path | None = Field(
+        None,
+        description="Program that is called with a node's name and proves by exit code 0 that it is off (BMC, PDU).",
+    )
+    journal: Path = Field(
+        Path(".secrets/proxmox.journal"),
+        description="File that requests are noted in before they are waited for; its lock keeps two runs apart.",
+    )
+
     @model_validator(mode="after")
     def _one_trust(self) -> "Variables":
         if self.api_ca and self.api_fingerprint:
@@ -168,5 +180,7 @@ CLUSTER_WIDE: Final = (
     "api_ca",
     "api_fingerprint",
     "parallel_clones",
+    "fence_hook",
+    "journal",
 )
 """What must be the same for all guests: one inventory, one Proxmox cluster."""

@@ -27,11 +27,11 @@ TICKET_SECONDS = 7200
 PRIVILEGES: dict[str, frozenset[str]] = {
     ROLE: frozenset(
         {
-            "Datastore.AllocateSpace", "Datastore.AllocateTemplate", "Datastore.Audit", "Pool.Audit", "SDN.Use",
+            "Datastore.AllocateSpace", "Datastore.AllocateTemplate", "Datastore.Audit", "SDN.Use",
             "Sys.AccessNetwork", "Sys.Audit", "Sys.Console", "VM.Allocate", "VM.Audit",
-            "VM.Backup", "VM.Clone", "VM.Config.CDROM", "VM.Config.CPU", "VM.Config.Cloudinit",
+            "VM.Backup", "VM.Clone", "VM.Config.CPU",
             "VM.Config.Disk", "VM.Config.HWType", "VM.Config.Memory", "VM.Config.Network", "VM.Config.Options",
-            "VM.GuestAgent.Audit", "VM.Migrate", "VM.PowerMgmt", "VM.Snapshot", "VM.Snapshot.Rollback",
+            "VM.GuestAgent.Audit", "VM.Migrate", "VM.PowerMgmt",
         }
     ),
     "PVEAuditor": frozenset(

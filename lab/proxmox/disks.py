@@ -75,6 +75,16 @@ def clone(
         target.config[key] = ",".join([new.volid, *options])
 
 
+def add_restored(cluster: Cluster, guest: Guest, storage: str, size: str, image: str, *, cloudinit: bool) -> Volume:
+    """Make a volume with the content of a backup."""
+    if "images" not in layout.storage(storage).content:
+        raise TaskError(f"storage '{storage}' does not support vm images")
+    if cloudinit:
+        return _add(cluster, guest.node, f"{storage}:vm-{guest.vmid}-cloudinit", CLOUDINIT_SIZE, guest.vmid)
+    name = _free_name(cluster, guest.node, storage, guest.vmid)
+    return _add(cluster, guest.node, name, sizes.parse(size), guest.vmid, image=image)
+
+
 def make_base(cluster: Cluster, guest: Guest, image: str) -> None:
     """Rename a new template's disks to ``base-…``; their content may not change any more."""
     for key, value in guest.config.items():
@@ -121,7 +131,9 @@ def children(cluster: Cluster, guest: Guest) -> list[Volume]:
 def of_guest(cluster: Cluster, guest: Guest) -> list[Volume]:
     """Return a guest's volumes."""
     return [
-        volume for volume in cluster.volumes.values() if volume.vmid == guest.vmid and volume.node in ("", guest.node)
+        volume
+        for volume in cluster.volumes.values()
+        if volume.vmid == guest.vmid and volume.node in ("", guest.node) and volume.content != "backup"
     ]
 
 
@@ -136,6 +148,12 @@ def find(cluster: Cluster, node: str, volid: str) -> Volume:
 def remove_volume(cluster: Cluster, node: str, volid: str) -> None:
     """Forget a volume."""
     cluster.volumes.pop(layout.storage(volid.partition(":")[0]).volume_key(node, volid), None)
+
+
+def used(cluster: Cluster, storage: layout.Storage, node: str) -> int:
+    """Return how much of a storage is taken, as a node sees it, in bytes."""
+    own = ("", node)
+    return sum(one.size for one in cluster.volumes.values() if one.storage == storage.name and one.node in own)
 
 
 def storages(config: Config) -> list[str]:

@@ -1,24 +1,40 @@
 """The API over HTTPS: takes a request, checks it against the schema, and answers in Proxmox's shape."""
 
+import asyncio
 import json
 import logging
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
 from aiohttp import web
 
 from lab.errors import LabError
-from lab.proxmox import auth, disks, schema
-from lab.proxmox.api import access, clone, cluster, guests, nodes, power, storage
+from lab.proxmox import auth, crm, disks, layout, schema
+from lab.proxmox.api import (
+    access,
+    backups,
+    clone,
+    cluster,
+    guests,
+    ha,
+    migrate,
+    nodes,
+    power,
+    snapshots,
+    storage,
+)
 from lab.proxmox.api.call import METHODS, Call
 from lab.proxmox.errors import ApiError, ParameterError
 from lab.proxmox.runtime import Runtime
 from lab.proxmox.state import Store
 from lab.proxmox.tasks import Tasks
 
-MODULES = (access, clone, cluster, guests, nodes, power, storage)
+MODULES = (access, backups, clone, cluster, guests, ha, migrate, nodes, power, snapshots, storage)
 """Importing them fills the table of methods."""
 
+MANAGER: web.AppKey[crm.Manager] = web.AppKey("manager", crm.Manager)
+"""Where the application keeps what loses nodes and brings them back."""
 BODY_BYTES = 512 * 1024
 """The largest body that a node takes."""
 
@@ -29,11 +45,12 @@ def make_app(store: Store, runtime: Runtime) -> web.Application:
     """Return the web application."""
     tasks = Tasks(store)
     disks.forget_half_made(store.cluster)
+    manager = crm.Manager(store, runtime)
     store.save()
 
     async def handle(request: web.Request) -> web.Response:
         try:
-            data = await answer(request, store, tasks, runtime)
+            data = await answer(request, store, tasks, runtime, manager)
         except ApiError as error:
             return refusal(error)
         except LabError as error:
@@ -47,7 +64,15 @@ def make_app(store: Store, runtime: Runtime) -> web.Application:
         del app
         await tasks.finish()
 
+    async def watch(app: web.Application) -> AsyncIterator[None]:
+        del app
+        watching = asyncio.create_task(manager.watch())
+        yield
+        watching.cancel()
+
     app = web.Application(client_max_size=BODY_BYTES)
+    app[MANAGER] = manager
+    app.cleanup_ctx.append(watch)
     app.router.add_route("*", "/api2/json/{path:.*}", handle)
     app.on_cleanup.append(finish)
     return app
@@ -62,7 +87,7 @@ def refusal(error: ApiError) -> web.Response:
     return web.json_response(body, status=error.status, reason=reason)
 
 
-async def answer(request: web.Request, store: Store, tasks: Tasks, runtime: Runtime) -> Any:  # noqa: ANN401 (any JSON)
+async def answer(request: web.Request, store: Store, tasks: Tasks, runtime: Runtime, manager: crm.Manager) -> Any:  # noqa: ANN401 (any JSON)
     """Return the data that a request asks for. Raises :class:`ApiError`."""
     path = request.rel_url.raw_path.removeprefix("/api2/json")
     method, variables = schema.load().find(request.method, path)
@@ -76,9 +101,20 @@ async def answer(request: web.Request, store: Store, tasks: Tasks, runtime: Runt
     parameters = schema.check(method, {**given, **variables})
     if caller.name:
         auth.authorise(store.cluster, caller, method, parameters)
+    await _reach(store, method, parameters)
     if (method.verb, method.path) not in METHODS:
         raise ApiError(501, f"Method '{method.verb} {method.path}' is in the API but not in the lab's stand-in")
-    return await METHODS[method.verb, method.path](Call(caller, parameters, store, tasks, runtime))
+    return await METHODS[method.verb, method.path](Call(caller, parameters, store, tasks, runtime, manager))
+
+
+async def _reach(store: Store, method: schema.Method, parameters: Mapping[str, Any]) -> None:
+    """Refuse what a cluster that is not whole refuses: calls for a dead node, and without a quorum every write."""
+    node = str(parameters.get("node", ""))
+    if "{node}" in method.path and node in layout.NODES and not crm.online(store, node):
+        await asyncio.sleep(crm.DEAD_SECONDS)
+        raise ApiError(595, "No route to host")
+    if method.verb != "GET" and not crm.quorate(store):
+        raise ApiError(500, "Permission denied")
 
 
 async def read_parameters(request: web.Request) -> dict[str, Any]:

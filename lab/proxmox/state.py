@@ -25,6 +25,13 @@ class Guest:
     has_container: bool = False
     """It was started once: from then on a container is its disk."""
 
+    snapshots: dict[str, Config] = field(default_factory=dict)
+    """Configurations by snapshot, each with its ``snaptime``."""
+    moved: float = 0.0
+    """When it last came to another node: the status daemon needs a moment to see it there."""
+    left: str = ""
+    """The node that it came from."""
+
     @property
     def name(self) -> str:
         """Its name; Proxmox calls a nameless one ``VM 100``."""
@@ -54,6 +61,10 @@ class Volume:
     """The container image that holds the disk's content; ``cloud`` is the lab's base image, empty an empty disk."""
     parent: str = ""
     """The base volume that a linked clone hangs on."""
+    config: Config = field(default_factory=dict)
+    """Of a backup: the guest's configuration in it."""
+    notes: str = ""
+    protected: bool = False
 
     @property
     def storage(self) -> str:
@@ -103,6 +114,10 @@ class Cluster:
     """HA resources by their ID (``vm:100``)."""
     rules: dict[str, Config] = field(default_factory=dict)
     """HA rules by their name."""
+    lost: dict[str, float] = field(default_factory=dict)
+    """Nodes without power, and since when (seconds since the epoch)."""
+    replication: dict[str, Config] = field(default_factory=dict)
+    """Replication jobs by their ID (``101-0``): guest, target, ``last_sync`` (seconds since the epoch)."""
     ticket_key: str = ""
     """Signs tickets and CSRF tokens."""
 
@@ -136,5 +151,7 @@ def from_json(data: Mapping[str, Any]) -> Cluster:
         grants=[Grant(**grant) for grant in data["grants"]],
         ha=dict(data["ha"]),
         rules=dict(data["rules"]),
+        lost=dict(data.get("lost", {})),
+        replication=dict(data.get("replication", {})),
         ticket_key=data["ticket_key"],
     )

@@ -15,5 +15,7 @@ async def create_ticket(call: Call) -> dict[str, Any]:
 @method("GET", "/access/permissions")
 async def permissions(call: Call) -> dict[str, dict[str, int]]:
     """Tell what the caller may do where."""
-    path = call.text("path") or "/"
-    return {path: dict.fromkeys(sorted(auth.privileges(call.cluster, call.caller.name, path)), 1)}
+    user = call.caller.name.partition("!")[0]
+    granted = {grant.path for grant in call.cluster.grants if grant.who in (user, call.caller.name)}
+    paths = [call.text("path")] if call.text("path") else sorted({"/", *granted})
+    return {path: dict.fromkeys(sorted(auth.privileges(call.cluster, call.caller.name, path)), 1) for path in paths}

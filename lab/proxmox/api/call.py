@@ -4,8 +4,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lab.proxmox import layout
+from lab.proxmox import auth, layout
 from lab.proxmox.auth import Caller
+from lab.proxmox.crm import Manager
 from lab.proxmox.errors import ApiError
 from lab.proxmox.runtime import Runtime
 from lab.proxmox.schema import Value
@@ -22,6 +23,7 @@ class Call:
     store: Store
     tasks: Tasks
     runtime: Runtime
+    manager: Manager
 
     @property
     def cluster(self) -> Cluster:
@@ -48,6 +50,10 @@ class Call:
         if guest is None or guest.node != node:
             raise ApiError(500, f"Configuration file 'nodes/{node}/qemu-server/{vmid}.conf' does not exist")
         return guest
+
+    def may(self, privilege: str, path: str) -> bool:
+        """Tell whether the caller has a privilege; lists are shorter for who has not."""
+        return self.caller.name == auth.ROOT or privilege in auth.privileges(self.cluster, self.caller.name, path)
 
     def text(self, name: str, default: str = "") -> str:
         """Return a parameter as text."""

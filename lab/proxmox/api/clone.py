@@ -3,9 +3,9 @@
 import asyncio
 import time
 
-from lab.proxmox import config, disks, layout
+from lab.proxmox import config, disks, layout, rights
+from lab.proxmox.api.backups import disk_content
 from lab.proxmox.api.call import Call, method
-from lab.proxmox.api.guests import disk_content
 from lab.proxmox.errors import ApiError, ParameterError, TaskError
 from lab.proxmox.state import Config, Guest, Task
 
@@ -21,6 +21,9 @@ async def clone(call: Call) -> str:
     config.check_lock(source)
     full = call.flag("full", default=not source.is_template)
     target = layout.node(call.text("target", source.node)).name
+    for storage in [call.text("storage")] if call.text("storage") else disks.storages(source.config):
+        rights.demand(call, f"/storage/{storage}", "Datastore.AllocateSpace")
+    rights.check_bridges(call, source.config)
     _check(call, source, target, full=full)
     new_id = int(call.text("newid"))
 

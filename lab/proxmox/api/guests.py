@@ -4,7 +4,8 @@ import contextlib
 import time
 from typing import Any
 
-from lab.proxmox import config, disks
+from lab.proxmox import config, disks, rights
+from lab.proxmox.api.backups import disk_content, restore
 from lab.proxmox.api.call import Call, method
 from lab.proxmox.api.power import boot
 from lab.proxmox.api.status import summary
@@ -31,6 +32,15 @@ async def create(call: Call) -> str:
     if existing := call.cluster.guests.get(vmid):
         raise ApiError(500, f"unable to create VM {vmid} - VM {vmid} already exists on node '{existing.node}'")
     wanted = config.split(call.parameters)
+    if "pool" in call.parameters and call.text("pool"):
+        rights.demand(call, f"/pool/{call.text('pool')}", "VM.Allocate")
+    else:
+        rights.demand(call, f"/vms/{vmid}", "VM.Allocate")
+    if "archive" in call.parameters:
+        return restore(call, vmid)
+    rights.check_options(call, wanted, vmid=vmid)
+    rights.check_drives(call, wanted, vmid=vmid, exists=False)
+    rights.check_bridges(call, wanted)
     disks.check_request(wanted)
     guest = Guest(vmid, node, {"lock": "create", **wanted}, time.time())
     call.cluster.guests[vmid] = guest
@@ -101,6 +111,9 @@ def _change(call: Call, guest: Guest, *, running: bool) -> None:
     config.check_digest(guest, call.parameters.get("digest"))
     config.check_lock(guest)
     changes, deleted = config.split(call.parameters), config.to_delete(call.parameters)
+    rights.check_options(call, [*changes, *deleted], vmid=guest.vmid)
+    rights.check_drives(call, changes, vmid=guest.vmid, exists=True)
+    rights.check_bridges(call, changes)
     if not changes and not deleted:
         raise ApiError(400, "Parameter verification failed.", {"": "no options specified"})
     disks.check_request(changes)
@@ -126,6 +139,9 @@ async def resize(call: Call) -> str:
     config.check_digest(guest, call.parameters.get("digest"))
     config.check_lock(guest)
     drive, size = call.text("disk"), call.text("size")
+    if drive in guest.config:
+        storage = str(guest.config[drive]).partition(":")[0]
+        rights.demand(call, f"/storage/{storage}", "Datastore.AllocateSpace")
 
     async def work(task: Task) -> None:
         disks.grow(call.cluster, guest, drive, size)
@@ -183,14 +199,6 @@ async def destroy(call: Call) -> str:
         task.log.append(f"VM {guest.vmid}: removed")
 
     return call.start_task("qmdestroy", guest.vmid, work)
-
-
-async def disk_content(call: Call, guest: Guest) -> str:
-    """Return an image with the content of a guest's boot disk."""
-    if guest.has_container:
-        return await call.runtime.copy_disk(guest.vmid)
-    name = config.boot_disk(guest.config)
-    return disks.find(call.cluster, guest.node, str(guest.config[name]).partition(",")[0]).image if name else ""
 
 
 def _forget(call: Call, guest: Guest) -> set[str]:

@@ -2,20 +2,16 @@
 
 from typing import Any
 
-from lab.proxmox import layout
+from lab.proxmox import auth, crm, layout
 from lab.proxmox.api.call import Call, method
+from lab.proxmox.api.status import node_line
 from lab.proxmox.state import Task
 
 
 @method("GET", "/nodes")
 async def nodes(call: Call) -> list[dict[str, Any]]:
     """List the hosts."""
-    del call
-    return [
-        {"id": f"node/{node.name}", "type": "node", "node": node.name, "status": "online", "maxcpu": node.cores,
-         "maxmem": node.memory, "cpu": 0.02, "mem": node.memory // 8, "uptime": 86400, "level": ""}
-        for node in layout.NODES.values()
-    ]  # fmt: skip
+    return [node_line(node.name, online=crm.online(call.store, node.name)) for node in layout.NODES.values()]
 
 
 @method("GET", "/nodes/{node}/status")
@@ -45,6 +41,8 @@ async def node_status(call: Call) -> dict[str, Any]:
 async def networks(call: Call) -> list[dict[str, Any]]:
     """List a host's bridges."""
     node = layout.node(call.node)
+    if "SDN.Use" not in auth.privileges(call.cluster, call.caller.name, "/sdn/zones/localnetwork/vmbr0"):
+        return []
     return [
         {"iface": "vmbr0", "type": "bridge", "active": 1, "autostart": 1, "method": "static", "address": node.address}
     ]

@@ -10,7 +10,7 @@ from lab.proxmox.api.call import Call, method
 from lab.proxmox.api.status import summary
 from lab.proxmox.errors import ApiError, TaskError
 from lab.proxmox.runtime import Hardware
-from lab.proxmox.state import Guest, Task
+from lab.proxmox.state import Cluster, Guest, Task
 from lab.seed import Seed
 
 SHUTDOWN_SECONDS = 60
@@ -104,9 +104,16 @@ async def reset(call: Call) -> str:
 async def boot(call: Call, guest: Guest, task: Task) -> None:
     """Start a guest's machine with the cloud-init values of its configuration."""
     config.apply_pending(guest)
+    await call.runtime.start(hardware_of(call.cluster, guest), existing=guest.has_container)
+    guest.has_container = True
+    task.log.append(f"VM {guest.vmid}: started")
+
+
+def hardware_of(cluster: Cluster, guest: Guest) -> Hardware:
+    """Return what a guest's machine is started with."""
     name = config.boot_disk(guest.config)
-    image = disks.find(call.cluster, guest.node, str(guest.config[name]).partition(",")[0]).image if name else ""
-    hardware = Hardware(
+    image = disks.find(cluster, guest.node, str(guest.config[name]).partition(",")[0]).image if name else ""
+    return Hardware(
         vmid=guest.vmid,
         image=image,
         address=config.address_of(guest.config),
@@ -115,9 +122,6 @@ async def boot(call: Call, guest: Guest, task: Task) -> None:
         memory=config.memory_of(guest.config),
         seed=seed_of(guest),
     )
-    await call.runtime.start(hardware, existing=guest.has_container)
-    guest.has_container = True
-    task.log.append(f"VM {guest.vmid}: started")
 
 
 def seed_of(guest: Guest) -> Seed:

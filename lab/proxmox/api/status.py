@@ -4,11 +4,22 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from lab.proxmox import config, disks
+from lab.proxmox import config, disks, layout
 from lab.proxmox.runtime import Power
 from lab.proxmox.state import Cluster, Guest
 
 MIB = 2**20
+
+
+def node_line(name: str, *, online: bool) -> dict[str, Any]:
+    """Return a node's line; of one without power the cluster knows no more than its name."""
+    node = layout.NODES[name]
+    if not online:
+        return {"id": f"node/{name}", "type": "node", "node": name, "status": "offline"}
+    return {
+        "id": f"node/{name}", "type": "node", "node": name, "status": "online", "maxcpu": node.cores,
+        "maxmem": node.memory, "cpu": 0.02, "mem": node.memory // 8, "uptime": 86400, "level": "",
+    }  # fmt: skip
 
 
 def summary(cluster: Cluster, guest: Guest, states: Mapping[int, Power]) -> dict[str, Any]:

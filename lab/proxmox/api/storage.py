@@ -79,7 +79,9 @@ async def volume_attributes(call: Call) -> dict[str, Any]:
 async def delete_volume(call: Call) -> str:
     """Remove a volume that no guest uses."""
     volume, node = _find(call), call.node
-    if volume.vmid in call.cluster.guests:
+    if volume.protected:
+        raise ApiError(500, f"can't remove '{volume.volid}': it is protected")
+    if volume.vmid in call.cluster.guests and volume.content != "backup":
         raise ApiError(500, f"cannot remove volume '{volume.volid}': still used by VM {volume.vmid}")
 
     async def work(task: Task) -> None:
@@ -132,15 +134,14 @@ def _listed(volume: Volume) -> dict[str, Any]:
         "volid": volume.volid, "content": volume.content, "format": volume.format, "size": volume.size,
         "ctime": int(volume.created),
     }  # fmt: skip
-    return entry | ({"vmid": volume.vmid} if volume.vmid else {}) | ({"parent": volume.parent} if volume.parent else {})
+    optional = {
+        "vmid": volume.vmid, "parent": volume.parent, "notes": volume.notes, "protected": int(volume.protected),
+    }  # fmt: skip
+    return entry | {key: value for key, value in optional.items() if value}
 
 
 def _room(call: Call, storage: layout.Storage) -> dict[str, Any]:
-    used = sum(
-        volume.size
-        for volume in call.cluster.volumes.values()
-        if volume.storage == storage.name and volume.node in ("", call.node)
-    )
+    used = disks.used(call.cluster, storage, call.node)
     return {
         "type": storage.type, "content": ",".join(sorted(storage.content)), "shared": int(storage.shared),
         "active": 1, "enabled": 1,

@@ -15,7 +15,7 @@ import pytest
 
 from lab.proxmox import schema
 from lab.proxmox.errors import ApiError, ParameterError
-from proxmox import calls, plan
+from proxmox import backups, calls, plan
 from proxmox.calls import Call
 from proxmox.desired import Guest
 from proxmox.state import Machine
@@ -52,13 +52,21 @@ def of_plans(guest: Guest) -> list[Call]:
         *plan.guest_steps(guest, None),
         *plan.guest_steps(guest, other),
         *plan.guest_steps(guest, dataclasses.replace(machine_of(guest), running=False)),
+        *plan.guest_steps(guest, dataclasses.replace(machine_of(guest), node="pve3"), move=True),
     ]
     return [step.call for step in steps if step.call]
 
 
 READS = [
+    calls.version(),
     calls.resources(),
-    calls.images("pve1", "shared"),
+    calls.cluster_status(),
+    calls.permissions(),
+    calls.ha_resources(),
+    calls.content("pve1", "shared", "backup"),
+    calls.replication_jobs(),
+    calls.replication_state("pve1"),
+    calls.content("pve1", "shared", "import"),
     calls.bridges("pve1"),
     calls.config("pve1", 101),
     calls.status("pve1", 101),
@@ -66,7 +74,23 @@ READS = [
     calls.tasks(),
     calls.interfaces("pve1", 101),
 ]
-ALL = [*READS, *of_plans(GUEST), *of_plans(EVERYTHING)]
+ARCHIVE = backups.Archive("shared:backup/vzdump-qemu-101-2026_11_22-07_40_00.vma.zst", 101, 0.0, 1, "pve1")
+WRITES = [
+    calls.shutdown("pve1", 101, 120),
+    calls.destroy("pve1", 101),
+    calls.leave_ha(101),
+    calls.join_ha(101, "started"),
+    calls.set_ha(101, "disabled"),
+    calls.stop("pve1", 101),
+    calls.vzdump("pve1", 101, "shared"),
+    calls.create("pve1", 201, backups.restoration(GUEST, ARCHIVE, unique=True) | {"name": "drill-pbx01"}),
+]
+BY_RELEASE = {
+    "8.4": [calls.group_ha("centralino-101", "pve2"), calls.join_ha(101, "started", group="centralino-101")],
+    "9.1": [calls.pin_ha("centralino-101", 101, "pve2")],
+}
+"""What only one of the two knows: HA groups became rules in 9.0."""
+ALL = [*READS, *WRITES, *of_plans(GUEST), *of_plans(EVERYTHING)]
 
 
 @pytest.mark.parametrize("release", SCHEMAS)
@@ -77,9 +101,15 @@ def test_fits_the_schema(call: Call, release: str) -> None:
     schema.check(method, {**call.data, **variables})
 
 
+@pytest.mark.parametrize("release", SCHEMAS)
+def test_what_is_sent_to_one_release_alone_fits_its_schema(release: str) -> None:
+    for call in BY_RELEASE[release]:
+        test_fits_the_schema(call, release)
+
+
 def test_every_kind_of_request_was_checked() -> None:
     """A new function in ``calls`` must be among those above."""
-    built = {(call.method, call.path) for call in ALL}
+    built = {(call.method, call.path) for call in (*ALL, *BY_RELEASE["8.4"], *BY_RELEASE["9.1"])}
     functions = [
         function
         for _, function in inspect.getmembers(calls, inspect.isfunction)

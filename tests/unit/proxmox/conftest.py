@@ -15,7 +15,7 @@ from aiohttp import web
 
 from lab.proxmox import auth, tls
 from lab.proxmox.runtime import Hardware, Power
-from lab.proxmox.server import make_app
+from lab.proxmox.server import MANAGER, make_app
 from lab.proxmox.state import Store
 from proxmox import inventory, reader
 from proxmox.desired import Cluster
@@ -159,6 +159,16 @@ class StandIn:
     store: Store
     machines: Machines
     requests: list[tuple[str, str]]
+    loop: asyncio.AbstractEventLoop
+    app: web.Application
+
+    def lose(self, node: str) -> None:
+        """Take a node's power away."""
+        asyncio.run_coroutine_threadsafe(self.app[MANAGER].lose(node), self.loop).result(10)
+
+    def give_back(self, node: str) -> None:
+        """Give it its power back."""
+        asyncio.run_coroutine_threadsafe(self.app[MANAGER].give_back(node), self.loop).result(10)
 
     def written(self) -> list[str]:
         """Return the requests since the last call that were no reads."""
@@ -187,9 +197,10 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandI
         answer: web.StreamResponse = await handler(request)
         return answer
 
+    app = make_app(store, machines)
+    app.middlewares.append(note)
+
     async def serve() -> tuple[web.AppRunner, int]:
-        app = make_app(store, machines)
-        app.middlewares.append(note)
         runner = web.AppRunner(app)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
@@ -206,7 +217,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandI
     runner, port = loop.run_until_complete(serve())
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    yield StandIn(port, folder, store, machines, requests)
+    yield StandIn(port, folder, store, machines, requests, loop, app)
     asyncio.run_coroutine_threadsafe(end(runner), loop).result(10)
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
@@ -214,8 +225,9 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandI
 
 
 @pytest.fixture
-def at_stand_in(files: Inventory, stand_in: StandIn) -> Inventory:
-    """Give the inventory, with the stand-in as its Proxmox cluster."""
+def at_stand_in(files: Inventory, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> Inventory:
+    """Give the inventory, with the stand-in as its Proxmox cluster, and nobody at the guests' addresses."""
+    monkeypatch.setattr("proxmox.reach.strangers", lambda _: [])
     token = json.loads((stand_in.folder / "token.json").read_text())
     files.settings |= {"proxmox_api_port": stand_in.port, "proxmox_api_token_id": token["id"]}
     files.secrets.mkdir(parents=True)

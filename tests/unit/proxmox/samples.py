@@ -3,7 +3,7 @@
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from proxmox import plan
+from proxmox import plan, rights
 from proxmox.desired import Access, Cluster, Endpoint, Guest, Template
 from proxmox.sizing import Size
 from proxmox.state import Machine, Node, State, Storage
@@ -47,14 +47,25 @@ GUEST = Guest(
     vlan=None,
     mac="02:00:00:00:00:11",
     mac_is_set=False,
+    groups=frozenset({"pbx"}),
+    backup_storage="shared",
     tags=("centralino", "pbx"),
     pool=None,
     access=ACCESS,
     template=TEMPLATE,
     task_timeout=1800,
-    where={f"{PREFIX}{name}": "all.yml" for name in Variables.model_fields},
+    where={f"{PREFIX}{name}": "all.yml" for name in Variables.model_fields} | {"ansible_host": "pbx01.yml"},
 )
+
+
+def cluster_of(*guests: Guest) -> Cluster:
+    """Return a cluster of guests."""
+    endpoint = Endpoint("127.0.0.1", 8006, "a@pve!b", "secret")
+    return Cluster("test", endpoint, guests, parallel_clones=4, journal=Path("journal"))
+
+
 NODES = {f"pve{number}": Node(online=True, cores=32, memory=128 << 10) for number in (1, 2, 3)}
+EVERY_RIGHT = {right.privilege for right in rights.needed(cluster_of(GUEST), tuple(rights.OPERATIONS))}
 SHARED = Storage(frozenset({"images", "import"}), shared=True, available=True)
 
 
@@ -64,11 +75,6 @@ def machine_of(guest: Guest, **config: object) -> Machine:
     disk = f"{guest.storage}:vm-{guest.vmid}-disk-0,discard=on,iothread=1,size={guest.size.disk}G"
     whole = {**plan.settings(guest, blank), "name": guest.name, "scsi0": disk, "digest": "0" * 40, **config}
     return Machine(guest.vmid, guest.node, guest.name, running=True, config=whole)
-
-
-def cluster_of(*guests: Guest) -> Cluster:
-    """Return a cluster of guests."""
-    return Cluster("test", Endpoint("127.0.0.1", 8006, "a@pve!b", "secret"), guests, parallel_clones=4)
 
 
 def state_of(*machines: Machine, template: bool = True) -> State:
@@ -82,4 +88,5 @@ def state_of(*machines: Machine, template: bool = True) -> State:
         storages={(node, "shared"): SHARED for node in NODES},
         machines={machine.vmid: machine for machine in found},
         bridges={node: frozenset({"vmbr0"}) for node in NODES},
+        rights={"/": dict.fromkeys(EVERY_RIGHT, True)},
     )

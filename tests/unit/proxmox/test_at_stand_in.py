@@ -77,17 +77,23 @@ def test_one_guest_alone_and_what_was_changed_by_hand(
 
 
 def test_reads_few_lists(at_stand_in: Inventory, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing to do: one list for the whole cluster, one configuration for each machine of ours."""
+    """Nothing to do: one list of each kind for the whole cluster, and what has no such list once for each."""
     at_stand_in.write()
     assert run("apply") == 0
     monkeypatch.setattr("lab.proxmox.api.cluster.UNKNOWN_SECONDS", 0)
     stand_in.requests.clear()
     assert run("plan") == 0
     assert sorted(path.removeprefix("/api2/json") for _, path in stand_in.requests) == [
+        "/access/permissions",
+        "/cluster/ha/resources",
         "/cluster/resources",
+        "/cluster/status",
+        "/nodes/pve1/network",
         "/nodes/pve1/qemu/101/config",
         "/nodes/pve1/qemu/9000/config",
+        "/nodes/pve2/network",
         "/nodes/pve2/qemu/121/config",
+        "/nodes/pve3/network",
         "/nodes/pve3/qemu/131/config",
     ]
 
@@ -186,15 +192,15 @@ def test_a_task_that_fails_is_told_with_its_words(
 # --- an API that does not let us in ----------------------------------------------------------------------------------
 
 
-def refused(capsys: pytest.CaptureFixture[str]) -> str:
-    """Return the one sentence that a plan and an application of it give."""
+def refused(capsys: pytest.CaptureFixture[str], sentences: int = 1) -> str:
+    """Return what a plan and an application of it say, in so many sentences."""
     assert run("plan") == 1
     said = capsys.readouterr().err
     assert run("apply") == 1
     assert capsys.readouterr().err == said
     assert "Traceback" not in said
-    (sentence,) = said.splitlines()
-    return sentence
+    assert len(said.splitlines()) == sentences
+    return said.rstrip("\n")
 
 
 def test_a_refused_token(at_stand_in: Inventory, stand_in: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
@@ -211,10 +217,11 @@ def test_a_token_without_rights(at_stand_in: Inventory, stand_in: StandIn, capsy
     at_stand_in.write()
     for grant in stand_in.store.cluster.grants:
         grant.role = "PVEAuditor"
-    assert run("apply") == 1
-    said = capsys.readouterr().err
-    assert "may not POST /nodes/pve1/storage/shared/download-url (Permission check failed" in said
-    assert "not made, because its template" in said
+    said = refused(capsys, sentences=5)
+    assert "the token automation@pve!centralino lacks VM.Allocate, VM.Config.CPU" in said
+    assert "VM.PowerMgmt on /vms/101, /vms/121, /vms/131, /vms/9000: " in said
+    assert "lacks Datastore.AllocateSpace, Datastore.AllocateTemplate on /storage/shared: " in said
+    assert stand_in.store.cluster.guests == {}
 
 
 def test_another_authority(at_stand_in: Inventory, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -112,7 +112,7 @@ def test_template_that_was_cut_off() -> None:
 def test_guest_that_was_moved_is_no_drift() -> None:
     found = plan.build(cluster_of(GUEST), state_of(dataclasses.replace(machine_of(GUEST), node="pve3")))
     assert found.empty
-    assert "left where it is" in found.works[1].notes[0]
+    assert "left there without --move" in found.works[1].notes[0]
 
 
 CONFIGS = st.fixed_dictionaries(

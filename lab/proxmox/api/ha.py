@@ -1,0 +1,140 @@
+"""/cluster/ha: what high availability manages, its rules and its state; /cluster/replication."""
+
+import time
+from typing import Any
+
+from lab.proxmox.api.call import Call, method
+from lab.proxmox.errors import ApiError
+
+
+def _sid(text: str) -> str:
+    return text if ":" in text else f"vm:{text}"
+
+
+@method("GET", "/cluster/ha/resources")
+async def ha_resources(call: Call) -> list[dict[str, Any]]:
+    """List what HA manages."""
+    return [{"sid": sid, "type": sid.partition(":")[0], **entry} for sid, entry in sorted(call.cluster.ha.items())]
+
+
+@method("GET", "/cluster/ha/resources/{sid}")
+async def ha_resource(call: Call) -> dict[str, Any]:
+    """Show one HA resource."""
+    sid = _sid(call.text("sid"))
+    if sid not in call.cluster.ha:
+        raise ApiError(500, f"no such resource '{sid}'")
+    return {"sid": sid, "type": sid.partition(":")[0], **call.cluster.ha[sid]}
+
+
+@method("POST", "/cluster/ha/resources")
+async def add_ha_resource(call: Call) -> None:
+    """Put a guest under HA."""
+    sid = _sid(call.text("sid"))
+    if sid in call.cluster.ha:
+        raise ApiError(500, f"resource ID '{sid}' already defined")
+    if "group" in call.parameters:
+        raise ApiError(500, "invalid parameter 'group': ha groups have been migrated to rules")
+    if int(sid.partition(":")[2]) not in call.cluster.guests:
+        raise ApiError(500, f"unable to find resource '{sid}'")
+    entry = {
+        key: value
+        for key, value in call.parameters.items()
+        if key not in ("sid", "type") and not isinstance(value, list)
+    }
+    call.cluster.ha[sid] = {"state": "started", **entry}
+    call.store.save()
+
+
+@method("PUT", "/cluster/ha/resources/{sid}")
+async def change_ha_resource(call: Call) -> None:
+    """Change what HA shall do with a guest."""
+    sid = _sid(call.text("sid"))
+    if sid not in call.cluster.ha:
+        raise ApiError(500, f"no such resource '{sid}'")
+    call.cluster.ha[sid] |= {
+        key: value for key, value in call.parameters.items() if key != "sid" and not isinstance(value, list)
+    }
+    call.store.save()
+
+
+@method("DELETE", "/cluster/ha/resources/{sid}")
+async def remove_ha_resource(call: Call) -> None:
+    """Take a guest out of HA."""
+    sid = _sid(call.text("sid"))
+    if call.cluster.ha.pop(sid, None) is None:
+        raise ApiError(500, f"cannot delete service '{sid}', not HA managed!")
+    call.store.save()
+
+
+@method("GET", "/cluster/ha/rules")
+async def ha_rules(call: Call) -> list[dict[str, Any]]:
+    """List HA's rules."""
+    kind = call.text("type")
+    return [{"rule": name, **rule} for name, rule in sorted(call.cluster.rules.items()) if kind in ("", rule["type"])]
+
+
+@method("POST", "/cluster/ha/rules")
+async def add_ha_rule(call: Call) -> None:
+    """Add a rule; it may name only what HA manages."""
+    name = call.text("rule")
+    if name in call.cluster.rules:
+        raise ApiError(500, f"HA rule '{name}' already exists")
+    for sid in call.text("resources").replace(";", ",").split(","):
+        if _sid(sid.strip()) not in call.cluster.ha:
+            raise ApiError(500, f"Rule '{name}' is invalid: cannot use unmanaged resource(s) {sid.strip()}.")
+    call.cluster.rules[name] = {
+        key: value for key, value in call.parameters.items() if key != "rule" and not isinstance(value, list)
+    }
+    call.store.save()
+
+
+@method("DELETE", "/cluster/ha/rules/{rule}")
+async def remove_ha_rule(call: Call) -> None:
+    """Remove a rule."""
+    if call.cluster.rules.pop(call.text("rule"), None) is None:
+        raise ApiError(500, f"no such rule '{call.text('rule')}'")
+    call.store.save()
+
+
+@method("GET", "/cluster/ha/status/current")
+async def ha_status(call: Call) -> list[dict[str, Any]]:
+    """Tell the state of HA's master and of what it manages."""
+    states = await call.runtime.states()
+    entries: list[dict[str, Any]] = [
+        {"id": "quorum", "type": "quorum", "node": "pve1", "status": "OK", "quorate": 1},
+        {"id": "master", "type": "master", "node": "pve1", "status": f"pve1 (active, {time.ctime()})"},
+    ]
+    for sid, entry in sorted(call.cluster.ha.items()):
+        vmid = int(sid.partition(":")[2])
+        power = states.get(vmid)
+        now = "started" if power and power.running else "stopped"
+        node = call.cluster.guests[vmid].node if vmid in call.cluster.guests else "pve1"
+        entries.append(
+            {"id": f"service:{sid}", "type": "service", "sid": sid, "node": node, "state": now, "crm_state": now,
+             "request_state": entry["state"], "status": f"{sid} ({node}, {now})"}
+        )  # fmt: skip
+    return entries
+
+
+# --- replication -----------------------------------------------------------------------------------------------------
+
+
+@method("GET", "/cluster/replication")
+async def replication_jobs(call: Call) -> list[dict[str, Any]]:
+    """List the replication jobs."""
+    return [
+        {"id": name, "type": "local", "jobnum": int(name.partition("-")[2]), "schedule": "*/15",
+         **{key: value for key, value in job.items() if key != "last_sync"}}
+        for name, job in sorted(call.cluster.replication.items())
+    ]  # fmt: skip
+
+
+@method("GET", "/nodes/{node}/replication")
+async def replication_state(call: Call) -> list[dict[str, Any]]:
+    """Tell how the jobs of a node's guests are doing."""
+    return [
+        {"id": name, "type": "local", "guest": job["guest"], "target": job["target"], "vmtype": "qemu",
+         "last_sync": job.get("last_sync", 0), "last_try": job.get("last_sync", 0), "fail_count": 0, "duration": 1.5}
+        for name, job in sorted(call.cluster.replication.items())
+        if call.cluster.guests[int(job["guest"])].node == call.node
+    ]  # fmt: skip

@@ -1,0 +1,145 @@
+"""Losing nodes, and what high availability does about it (the cluster resource manager).
+
+A node that loses its power stops its guests, for real. What HA manages on it is fenced and started elsewhere, where
+its disks are; what it does not stays where it was, and shows as running for a while. A node that comes back starts
+the guests that are still its own and shall start with it (``onboot``), except those that HA keeps.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from lab.proxmox import config, disks, layout
+from lab.proxmox.runtime import Runtime
+from lab.proxmox.state import Guest, Store
+
+DEAD_SECONDS = 1.0
+"""How long a call for a dead node takes until 595; 1 to 9 s were seen."""
+GHOST_SECONDS = 30.0
+"""How long the guests of a dead node go on showing as running."""
+FENCE_SECONDS = 60.0
+"""From a node's death to HA's first step; a guest ran elsewhere after 137 s on three real nodes."""
+ADOPT_SECONDS = 10.0
+"""From a guest's coming under HA to its first step, where the node is fenced already."""
+
+log = logging.getLogger(__name__)
+Boot = Callable[[Guest], "asyncio.Future[None] | object"]
+
+
+def online(store: Store, node: str) -> bool:
+    """Tell whether a node has power."""
+    return node not in store.cluster.lost
+
+
+def quorate(store: Store) -> bool:
+    """Tell whether more than half of the nodes are there."""
+    return 2 * sum(name not in store.cluster.lost for name in layout.NODES) > len(layout.NODES)
+
+
+def ghost(store: Store, guest: Guest) -> bool:
+    """Tell whether a dead node's guest still shows as running."""
+    since = store.cluster.lost.get(guest.node)
+    return since is not None and time.time() - since < GHOST_SECONDS
+
+
+class Manager:
+    """Recovers what it manages from dead nodes; runs beside the API."""
+
+    def __init__(self, store: Store, runtime: Runtime) -> None:
+        self._store = store
+        self._runtime = runtime
+        self._seen: dict[int, float] = {}
+
+    async def lose(self, node: str) -> None:
+        """Take a node's power away: its guests stop at once."""
+        layout.node(node)
+        self._store.cluster.lost[node] = time.time()
+        self._store.save()
+        states = await self._runtime.states()
+        for guest in self._on(node):
+            power = states.get(guest.vmid)
+            if power is not None and power.running:
+                await self._runtime.stop(guest.vmid, seconds=0)
+
+    async def give_back(self, node: str) -> None:
+        """Give a node its power back; it starts what is still its own."""
+        self._store.cluster.lost.pop(layout.node(node).name, None)
+        self._store.save()
+        for guest in self._on(node):
+            managed = str(self._store.cluster.ha.get(f"vm:{guest.vmid}", {}).get("state", "ignored"))
+            if (managed == "ignored" and guest.config.get("onboot")) or managed == "started":
+                await self._boot(guest)
+
+    async def watch(self) -> None:
+        """Look every moment for what is to be recovered."""
+        while True:
+            await asyncio.sleep(0.1)
+            try:
+                await self._round()
+            except Exception:
+                log.exception("high availability")
+
+    async def _round(self) -> None:
+        now = time.time()
+        if not quorate(self._store):
+            return
+        for sid, entry in list(self._store.cluster.ha.items()):
+            vmid = int(sid.partition(":")[2])
+            guest = self._store.cluster.guests.get(vmid)
+            since = self._store.cluster.lost.get(guest.node) if guest else None
+            # What is disabled is not relocated when its node fails (ha-manager(1), resource states).
+            if guest is None or since is None or entry.get("state") in ("disabled", "ignored"):
+                self._seen.pop(vmid, None)
+                continue
+            noticed = self._seen.setdefault(vmid, now)
+            if now - since < FENCE_SECONDS or now - noticed < ADOPT_SECONDS:
+                continue
+            self._seen.pop(vmid, None)
+            await self._recover(guest, wanted=str(entry.get("state", "started")))
+
+    async def _recover(self, guest: Guest, *, wanted: str) -> None:
+        target = self._target(guest)
+        if target is None:
+            log.warning("VM %s: no node has its disks", guest.vmid)
+            self._store.cluster.ha[f"vm:{guest.vmid}"]["crm"] = "error"
+            return
+        move(self._store, guest, target)
+        if wanted == "started":
+            await self._boot(guest)
+        self._store.save()
+
+    def _target(self, guest: Guest) -> str | None:
+        """Return the node that takes a guest: one that its affinity names, and that has its disks."""
+        alive = [name for name in layout.NODES if online(self._store, name)]
+        for rule in self._store.cluster.rules.values():
+            if rule.get("type") == "node-affinity" and f"vm:{guest.vmid}" in str(rule["resources"]).split(","):
+                alive = [name for name in alive if name in str(rule["nodes"]).replace(":", ",").split(",")]
+        if disks.is_local(guest):
+            replicas = {
+                str(job["target"]) for job in self._store.cluster.replication.values() if job["guest"] == guest.vmid
+            }
+            alive = [name for name in alive if name in replicas]
+        crowd = {name: len(self._on(name)) for name in alive}
+        return min(alive, key=lambda name: (crowd[name], name), default=None)
+
+    async def _boot(self, guest: Guest) -> None:
+        from lab.proxmox.api.power import hardware_of  # noqa: PLC0415 (the API's modules import this one)
+
+        config.apply_pending(guest)
+        await self._runtime.start(hardware_of(self._store.cluster, guest), existing=guest.has_container)
+        guest.has_container = True
+
+    def _on(self, node: str) -> list[Guest]:
+        return [guest for guest in self._store.cluster.guests.values() if guest.node == node and not guest.is_template]
+
+
+def move(store: Store, guest: Guest, target: str) -> None:
+    """Make a guest another node's, with the disks that are its node's own."""
+    for volume in disks.of_guest(store.cluster, guest):
+        if volume.node:
+            disks.remove_volume(store.cluster, guest.node, volume.volid)
+            volume.node = target
+            store.cluster.volumes[layout.storage(volume.storage).volume_key(target, volume.volid)] = volume
+    guest.left, guest.moved, guest.node = guest.node, time.time(), target
+    store.save()

@@ -1,0 +1,302 @@
+"""The commands ``backup``, ``restore`` and ``drill``: what the backup storage holds, and whether it comes to life."""
+
+import argparse
+import json
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from proxmox import calls, converge, preflight, session, show, spare, values
+from proxmox.calls import Call, Value
+from proxmox.converge import Report
+from proxmox.desired import Cluster, Guest
+from proxmox.errors import ProvisionerError, RefusedError, TaskFailedError, UnansweredError
+from proxmox.session import Session
+from proxmox.state import Machine, State
+
+DRILL_TAG: Final = "centralino-drill"
+_DRILL_SECONDS: Final = 180
+"""How long a restored guest may take until its agent answers."""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A backup of a guest."""
+
+    volid: str
+    vmid: int
+    made: float
+    """Seconds since the epoch."""
+    size: int
+    node: str
+    """A node that sees it."""
+
+
+def archives(opened: Session, found: State) -> list[Archive]:
+    """Return all backups on the inventory's backup storages, the newest first; each storage is asked once."""
+    listed: dict[str, Archive] = {}
+    for storage in sorted({guest.backup_storage for guest in opened.whole.guests if guest.backup_storage}):
+        for node in _nodes(found, storage):
+            for entry in opened.api.send(calls.content(node, storage, "backup")):
+                archive = Archive(
+                    str(entry["volid"]),
+                    int(entry.get("vmid") or 0),
+                    float(entry.get("ctime") or 0),
+                    int(entry.get("size") or 0),
+                    node,
+                )
+                listed.setdefault(archive.volid, archive)
+    return sorted(listed.values(), key=lambda archive: archive.made, reverse=True)
+
+
+def _nodes(found: State, storage: str) -> list[str]:
+    """Return the nodes that have to be asked for a storage: one for a shared one, else each."""
+    seen = [
+        (node, found.storages[node, storage].shared)
+        for node in found.online()
+        if (node, storage) in found.storages and found.storages[node, storage].available
+    ]
+    return [node for node, _ in seen[:1]] if seen and seen[0][1] else [node for node, _ in seen]
+
+
+def backup(options: argparse.Namespace) -> int:
+    """Back guests up now, each without stopping it, and read back that the archive is there."""
+    with session.writing(options) as opened:
+        found = opened.read()
+        opened.fit(found, ("backup",))
+        guests = session.limited(opened.whole, options.guest, "GUEST").guests
+        if problems := [sentence for guest in guests for sentence in _unsaved(guest, found)]:
+            raise ProvisionerError(*problems)
+        machines = [(guest, session.machine_of(found, guest)) for guest in guests]
+        if options.check:
+            return _end(options, [f"{guest.name} would be backed up to {guest.backup_storage}" for guest in guests])
+        made = []
+        with show.Lines([guest.name for guest in guests]) as lines:
+            for guest, machine in machines:
+                made.append(save(opened, found, guest, machine, lines))
+        return _end(options, [f"{guest.name}: {one.volid}" for guest, one in zip(guests, made, strict=True)])
+
+
+def _unsaved(guest: Guest, found: State) -> Iterable[str]:
+    if not guest.backup_storage:
+        yield (
+            f"{guest.where['proxmox_backup_storage']}: proxmox_backup_storage is not set for {guest.name}: name a "
+            "storage with content `backup` that every node sees"
+        )
+        return
+    node = found.machines[guest.vmid].node if guest.vmid in found.machines else guest.node
+    yield from preflight.storage_problems(
+        "proxmox_backup_storage", node, guest.backup_storage, content="backup", where=guest.where, state=found
+    )
+
+
+def save(opened: Session, found: State, guest: Guest, machine: Machine, report: Report) -> Archive:
+    """Back one guest up and return the archive that is really there."""
+    storage = str(guest.backup_storage)
+    before = {archive.volid for archive in archives(opened, found)}
+    report(guest.name, "backing up")
+    call = calls.vzdump(machine.node, machine.vmid, storage)
+    answer = opened.api.send(call)
+    if not str(answer).startswith("UPID:"):  # "OK" means that the guest is not on this node
+        raise ProvisionerError(
+            f"{guest.name}: node {machine.node} took the backup and did nothing, the guest has moved: run again"
+        )
+    opened.api.wait(str(answer), guest.task_timeout, f"{guest.name}: backing up")
+    for archive in archives(opened, found):
+        if archive.vmid == guest.vmid and archive.volid not in before:
+            report(guest.name, show.READY)
+            return archive
+    raise ProvisionerError(
+        f"{guest.name}: the backup's task ended well and {storage} holds no new archive: see its log on {machine.node}"
+    )
+
+
+def newest(opened: Session, found: State, guest: Guest, volid: str | None = None) -> Archive:
+    """Return a guest's newest backup, or the one that is named."""
+    own = [archive for archive in archives(opened, found) if archive.vmid == guest.vmid]
+    if volid is None and own:
+        return own[0]
+    for archive in own:
+        if archive.volid == volid:
+            return archive
+    there = ", ".join(archive.volid for archive in own[:5]) or "none"
+    raise ProvisionerError(
+        f"{guest.name}: {'no backup' if volid is None else volid + ' is no backup'} of it on "
+        f"{guest.backup_storage or 'any storage (proxmox_backup_storage is not set)'}; there is: {there}"
+    )
+
+
+def restore(options: argparse.Namespace) -> int:
+    """Restore a backup to a new VMID, stopped: what still exists is never overwritten."""
+    with session.writing(options) as opened:
+        found = opened.read()
+        opened.fit(found, ("backup",))
+        guest = session.guest_of(opened.whole, options.guest)
+        archive = newest(opened, found, guest, options.archive)
+        node = options.to or guest.node
+        vmid = free_vmid(opened.whole, found, options.vmid)
+        _check_room(opened, found, guest, node)
+        if options.check:
+            return _end(options, [f"{archive.volid} would become {vmid} on {node}"])
+        with show.Lines([guest.name]) as lines:
+            bring_back(opened, guest, archive, (node, vmid), lines, unique=not options.keep_address)
+            lines(guest.name, show.READY)
+        kept = "with its card's address" if options.keep_address else "with a card address of its own"
+        return _end(options, [f"{guest.name} of {when(archive.made)} is {vmid} on {node}, stopped, {kept}"])
+
+
+def free_vmid(cluster: Cluster, found: State, wanted: int | None = None) -> int:
+    """Return a VMID that no machine has and the inventory does not name; the API reserves none."""
+    ours = {guest.vmid for guest in cluster.guests} | {template.vmid for template in cluster.templates}
+    if wanted is not None:
+        if wanted in found.machines or wanted in ours:
+            raise ProvisionerError(f"--vmid: {wanted} is taken: name a free number")
+        return wanted
+    taken = ours | found.machines.keys()
+    return next(number for number in range(max(taken) + 1, 2 * max(taken) + 2) if number not in taken)
+
+
+def _check_room(opened: Session, found: State, guest: Guest, node: str) -> None:
+    if node not in spare.candidates(guest, found):
+        raise ProvisionerError(
+            f"--to: node {node} is not online, or has not both the storage {guest.storage} and the bridge "
+            f"{guest.bridge}: name one of {', '.join(sorted(spare.candidates(guest, found))) or 'none'}"
+        )
+    one = spare.rooms(opened.whole, found)[node]
+    if not opened.options.overcommit and not one.takes(spare.load(guest, found)):
+        raise ProvisionerError(
+            f"--to: node {node} has {max(0, one.free)} MiB of memory free and {guest.name} takes "
+            f"{guest.size.memory}: name another, or take the risk with --overcommit"
+        )
+
+
+def bring_back(
+    opened: Session,
+    guest: Guest,
+    archive: Archive,
+    place: tuple[str, int],
+    report: Report,
+    *,
+    unique: bool,
+    settings: Mapping[str, Value] = MappingProxyType({}),
+) -> None:
+    """Restore an archive to a node and VMID, stopped, and read the machine back.
+
+    It does not start with its node before somebody says so: the guest that it copies may be alive.
+    """
+    node, vmid = place
+    report(guest.name, f"restoring {when(archive.made)} to {vmid} on {node}")
+    call = calls.create(node, vmid, restoration(guest, archive, unique=unique) | dict(settings))
+    run(opened, guest, call, "restoring")
+    machine = converge.look(opened.api, vmid, node)
+    if machine is None or machine.lock or not values.disk_size(str(machine.config.get("scsi0", ""))):
+        raise ProvisionerError(f"{guest.name}: the restore's task ended well and {vmid} on {node} is no whole machine")
+
+
+def restoration(guest: Guest, archive: Archive, *, unique: bool) -> dict[str, Value]:
+    """Return the settings that make a guest from a backup; ``unique`` gives its card an address of its own."""
+    wanted: dict[str, Value] = {"archive": archive.volid, "storage": guest.storage, "onboot": 0}
+    return wanted | ({"unique": 1} if unique else {})
+
+
+def run(opened: Session, guest: Guest, call: Call, doing: str) -> None:
+    """Send a write and wait for its task."""
+    answer = opened.api.send(call)
+    if isinstance(answer, str) and answer.startswith("UPID:"):
+        opened.api.wait(answer, guest.task_timeout, f"{guest.name}: {doing}")
+
+
+def drill(options: argparse.Namespace) -> int:
+    """Bring the newest backup to life without a network, ask it, and remove it; report how long that took."""
+    with session.writing(options) as opened:
+        found = opened.read()
+        opened.fit(found, ("backup",))
+        _sweep(opened, found)
+        guests = session.limited(opened.whole, options.guest, "GUEST").guests
+        chosen = [(guest, newest(opened, found, guest)) for guest in guests]
+        if options.check:
+            return _end(options, [f"{archive.volid} would be tried" for _, archive in chosen])
+        reports, errors = [], []
+        with show.Lines([guest.name for guest in guests]) as lines:
+            for guest, archive in chosen:
+                try:
+                    reports.append(_try(opened, found, guest, archive, lines))
+                except ProvisionerError as error:
+                    errors.append(f"{guest.name}: the drill with {archive.volid} failed: {error}")
+        _end(options, reports)
+        if errors:
+            raise ProvisionerError(*errors)
+        return 0
+
+
+def _sweep(opened: Session, found: State) -> None:
+    """Remove what a drill left that was killed; nothing else carries its tag."""
+    for machine in found.machines.values():
+        if DRILL_TAG in machine.tags and machine.kind == "qemu" and not opened.options.check:
+            session.say(f"an earlier drill left {machine.vmid} on {machine.node}: removing it")
+            _remove(opened, opened.whole.guests[0], machine.node, machine.vmid)
+
+
+def _try(opened: Session, found: State, guest: Guest, archive: Archive, report: Report) -> str:
+    node = archive.node if archive.node in spare.candidates(guest, found) else guest.node
+    vmid, begin = free_vmid(opened.whole, opened.read()), time.monotonic()
+    # From the first moment it has the drill's name and tag, so that one that is killed here is swept by the next.
+    mine: dict[str, Value] = {"name": f"drill-{guest.name}", "tags": values.tag_string((DRILL_TAG,))}
+    bring_back(opened, guest, archive, (node, vmid), report, unique=True, settings=mine)
+    try:
+        machine = converge.look(opened.api, vmid, node)
+        # Its cable is pulled and nothing starts it by itself: it never answers for the guest that it copies.
+        card = values.card(str(machine.config["net0"]) if machine else "") | {"link_down": "1"}
+        isolated: dict[str, Value] = {"net0": values.card_string(card), "onboot": 0, **mine}
+        run(opened, guest, calls.configure(node, vmid, isolated), "isolating")
+        report(guest.name, "booting the copy")
+        run(opened, guest, calls.start(node, vmid), "booting the copy")
+        _await_agent(opened, node, vmid)
+        restored = time.monotonic() - begin
+    finally:
+        report(guest.name, "removing the copy")
+        _remove(opened, guest, node, vmid)
+    report(guest.name, show.READY)
+    age = time.time() - archive.made
+    return (
+        f"{guest.name}: {archive.volid} ({age / 3600:.1f} h old) booted and answered {restored:.0f} s after the order"
+    )
+
+
+def _await_agent(opened: Session, node: str, vmid: int) -> None:
+    deadline = time.monotonic() + _DRILL_SECONDS
+    while True:
+        try:
+            opened.api.send(calls.interfaces(node, vmid))
+        except (RefusedError, UnansweredError) as error:
+            if time.monotonic() > deadline:
+                raise ProvisionerError(
+                    f"the copy's agent does not answer after {_DRILL_SECONDS} s ({error.sentences[0]})"
+                ) from None
+            opened.api.pause(1.0)
+        else:
+            return
+
+
+def _remove(opened: Session, guest: Guest, node: str, vmid: int) -> None:
+    with suppress(RefusedError, TaskFailedError):  # it may not have been started
+        run(opened, guest, calls.stop(node, vmid), "stopping the copy")
+    run(opened, guest, calls.destroy(node, vmid), "removing the copy")
+
+
+def when(seconds: float) -> str:
+    """Return a moment as a person reads it."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+
+
+def _end(options: argparse.Namespace, lines: list[str]) -> int:
+    if options.json:
+        session.write(json.dumps({"changed": not options.check, "results": lines}, indent=1))
+    else:
+        for line in lines:
+            session.write(line)
+        session.write(f"changed={'false' if options.check else 'true'}")
+    return 2 if options.check and lines else 0

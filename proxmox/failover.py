@@ -1,0 +1,389 @@
+"""The command ``failover``: a node is dead; its guests come back elsewhere, each in the quickest way that it has.
+
+Nothing is begun before somebody has proved that the node is off: an isolated node may still run its guests, and a
+second copy of a telephone exchange is worse than none. What is brought back under a number of its own leaves its
+original under HA in the state ``disabled``, so that the node does not start it when it returns.
+"""
+
+import argparse
+import json
+import subprocess
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, Final
+
+from proxmox import backups, calls, converge, placement, plan, probes, session, show, spare, ssh, state, status
+from proxmox.backups import Archive
+from proxmox.converge import Report, Subject
+from proxmox.desired import Guest
+from proxmox.errors import ProvisionerError, RefusedError, UnansweredError
+from proxmox.inventory import shown
+from proxmox.reach import reach
+from proxmox.session import Session
+from proxmox.state import Machine, State
+
+_HOOK_SECONDS: Final = 60
+_HA_SECONDS: Final = 600
+"""How long HA may take to fence a node and start a guest elsewhere; 83 to 137 s were seen."""
+_SERVICE_SECONDS: Final = 180
+_RULES_SINCE: Final = 9
+"""The release in which HA groups became rules."""
+
+
+class Way(StrEnum):
+    """How a guest comes back, the quickest first."""
+
+    HA = "HA adopts it"
+    SHARED = "its disk is shared: given to HA"
+    REPLICA = "replicated disk: given to HA on the replica's node"
+    COPY = "taken up where an earlier run left it"
+    BACKUP = "newest backup"
+    CLONE = "made anew from the golden image"
+
+
+@dataclass(frozen=True)
+class Rescue:
+    """A lost guest and what is done about it. Times in seconds."""
+
+    guest: Guest
+    way: Way
+    target: str
+    """The node it goes to; where HA chooses, the one that it is reckoned to fit on."""
+    vmid: int
+    lost: float | None
+    """How much of its data is lost (RPO): the age of what it comes back from; None is all."""
+    archive: Archive | None = None
+    took: float = 0.0
+    """From the node's death, or from the command where nobody told its time, to the service's first answer (RTO)."""
+    node: str = ""
+    error: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def failover(options: argparse.Namespace) -> int:
+    """Bring a dead node's guests back."""
+    began = _since(options.since)
+    with session.writing(options) as opened:
+        found = opened.read()
+        opened.fit(found, ("failover",))
+        _check_dead(found, options.node)
+        rescues = _decide(opened, found, options.node, began)
+        if options.check:
+            return _end(opened, rescues, [], planned=True)
+        if rescues:
+            _prove_off(opened, options)
+        with show.Lines([rescue.guest.name for rescue in rescues]) as lines:
+            done = _Run(opened, found, lines, began).all(rescues) if rescues else []
+        code = _end(opened, done, _others(opened, found, options.node), planned=False)
+        if errors := [rescue.error for rescue in done if rescue.error]:
+            raise ProvisionerError(*errors)
+        return code
+
+
+def _since(text: str | None) -> float:
+    """Return the time of the node's death: today's ``HH:MM`` or ``HH:MM:SS``, else now."""
+    now = time.time()
+    if text is None:
+        return now
+    for layout in ("%H:%M:%S", "%H:%M"):
+        try:
+            clock = time.strptime(text, layout)
+        except ValueError:
+            continue
+        today = time.localtime(now)
+        moment = time.mktime((*today[:3], clock.tm_hour, clock.tm_min, clock.tm_sec, 0, 0, -1))
+        return moment if moment <= now else moment - 86400
+    raise ProvisionerError(f"--since: {text} is no time of day: write it as 04:12 or 04:12:30")
+
+
+def _check_dead(found: State, node: str) -> None:
+    if node not in found.nodes:
+        raise ProvisionerError(f"{node} is not a node of the cluster: it has {', '.join(sorted(found.nodes))}")
+    if found.nodes[node].online:
+        raise ProvisionerError(
+            f"node {node} is online: `python -m proxmox evacuate {node}` moves its guests as they run; if it fails, "
+            "take its power first"
+        )
+
+
+def _prove_off(opened: Session, options: argparse.Namespace) -> None:
+    """Demand proof that a node is off: the inventory's hook, or the operator's word."""
+    node = options.node
+    if options.it_is_off:
+        session.say(f"operator's word: {node} is off")
+        return
+    hook = opened.whole.fence_hook
+    if hook is None:
+        raise ProvisionerError(
+            f"nobody has proved that {node} is off, and an isolated one may still run its guests: take its power, then "
+            "say --it-is-off; or set proxmox_fence_hook to a program that proves it"
+        )
+    try:
+        done = subprocess.run(  # noqa: S603 (the inventory names it)
+            [str(hook), node], capture_output=True, text=True, timeout=_HOOK_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ProvisionerError(f"proxmox_fence_hook: {shown(hook)}: {error}: correct it, or say --it-is-off") from None
+    if done.returncode != 0:
+        said = " ".join((done.stderr or done.stdout).split())[-200:] or f"exit code {done.returncode}"
+        raise ProvisionerError(
+            f"{shown(hook)} does not prove that {node} is off ({said}): take its power, then run again"
+        )
+    session.say(f"{shown(hook)}: {node} is off")
+
+
+def _decide(opened: Session, found: State, node: str, began: float) -> list[Rescue]:
+    """Return what is done for each lost guest; a guest that is back under another number already is taken up."""
+    there = {vmid for vmid, machine in found.machines.items() if machine.node == node}
+    lost = [guest for guest in opened.whole.guests if guest.vmid in there]
+    rooms = {name: one for name, one in spare.rooms(opened.whole, found).items() if name != node}
+    targets = placement.place([spare.load(guest, found) for guest in lost], rooms)
+    if targets is None:
+        if not opened.options.overcommit:
+            short = placement.shortages({**rooms, node: placement.Room(0, 0, [spare.load(one, found) for one in lost])})
+            reason = next((one.reason for one in short if one.node == node), "they do not fit")
+            raise ProvisionerError(
+                f"the other nodes cannot hold what {node} lost: {reason}: shut down what can be spared, or "
+                "squeeze them in with --overcommit"
+            )
+        targets = {guest.name: min(spare.candidates(guest, found), default="") for guest in lost}
+    replicas = _replicas(opened, lost)
+    archives = backups.archives(opened, found) if lost else []
+    next_free = max(found.machines, default=100) + 1
+    rescues = []
+    for guest in lost:
+        copy = _copy(guest, found)
+        storage = next(
+            (one for (on, name), one in found.storages.items() if name == guest.storage and on != node), None
+        )
+        own = next((archive for archive in archives if archive.vmid == guest.vmid), None)
+        target, vmid = targets[guest.name], guest.vmid
+        if copy is not None:
+            way, age, target, vmid = Way.COPY, None, copy.node, copy.vmid
+        elif storage is not None and storage.shared:
+            way, age = Way.HA if found.ha.get(guest.vmid) == "started" else Way.SHARED, 0.0
+        elif guest.vmid in replicas and found.nodes[replicas[guest.vmid][0]].online:
+            way, (target, last) = Way.REPLICA, replicas[guest.vmid]
+            age = began - last if last else None
+        else:
+            way, age, vmid = (Way.BACKUP, began - own.made, next_free) if own else (Way.CLONE, None, next_free)
+            next_free += 1
+        rescues.append(Rescue(guest, way, target, vmid, age, own if way is Way.BACKUP else None))
+    return rescues
+
+
+def _copy(guest: Guest, found: State) -> Machine | None:
+    """Return the machine that an earlier run of this command made for a lost guest."""
+    for machine in found.machines.values():
+        alive = found.nodes[machine.node].online
+        if machine.name == guest.name and machine.vmid != guest.vmid and alive and "centralino" in machine.tags:
+            return machine
+    return None
+
+
+def _replicas(opened: Session, lost: list[Guest]) -> dict[int, tuple[str, float]]:
+    """Return VMID → (node, time of the last replication, 0 where nobody knows)."""
+    jobs = opened.api.send(calls.replication_jobs()) if lost else []
+    return {
+        int(job["guest"]): (str(job["target"]), float(job.get("last_sync") or 0))
+        for job in jobs
+        if not int(job.get("disable") or 0)
+    }
+
+
+class _Run:
+    """One failover, shared by the threads that carry it out."""
+
+    def __init__(self, opened: Session, found: State, report: Report, began: float) -> None:
+        self._opened = opened
+        self._api = opened.api
+        self._found = found
+        self._report = report
+        self._began = began
+        bound = opened.whole.parallel_clones
+        self._bounds = {guest.storage: threading.Semaphore(bound) for guest in opened.whole.guests}
+
+    def all(self, rescues: list[Rescue]) -> list[Rescue]:
+        with ThreadPoolExecutor(max_workers=len(rescues)) as pool:
+            return [future.result() for future in [pool.submit(self._one, rescue) for rescue in rescues]]
+
+    def _one(self, rescue: Rescue) -> Rescue:
+        name = rescue.guest.name
+        try:
+            if rescue.way in {Way.HA, Way.SHARED, Way.REPLICA}:
+                node = self._by_ha(rescue)
+            else:
+                self._disarm(rescue.guest)
+                node = self._by_copy(rescue)
+            notes = self._answers(rescue, node)
+        except ProvisionerError as error:
+            return replace(rescue, took=time.time() - self._began, error=f"{name}: {rescue.way}: {error}")
+        self._report(name, show.READY)
+        return replace(rescue, took=time.time() - self._began, node=node, notes=notes)
+
+    def _by_ha(self, rescue: Rescue) -> str:
+        guest = rescue.guest
+        if rescue.way is Way.REPLICA:
+            self._pin(guest, rescue.target)
+        elif guest.vmid not in self._found.ha:
+            self._report(guest.name, "giving it to HA")
+            self._api.send(calls.join_ha(guest.vmid, "started"))
+        elif self._found.ha[guest.vmid] != "started":
+            self._api.send(calls.set_ha(guest.vmid, "started"))
+        self._report(guest.name, "waiting for HA")
+        deadline, dead = time.monotonic() + _HA_SECONDS, self._found.machines[guest.vmid].node
+        while True:
+            there = converge.place(self._api, guest.vmid)
+            if there is not None and there != dead and self._runs(there, guest.vmid):
+                return there
+            if time.monotonic() > deadline:
+                raise ProvisionerError(
+                    f"HA has not started {guest.vmid} elsewhere after {_HA_SECONDS} s: see Datacenter, HA, and the "
+                    "task logs; then run again"
+                )
+            self._api.pause(1.0)
+
+    def _pin(self, guest: Guest, target: str) -> None:
+        """Give a guest to HA on one node alone: the others have not its disk. ``ignored`` until the rule holds."""
+        release = int(str(self._api.send(calls.version())["version"]).partition(".")[0])
+        managed = guest.vmid in self._found.ha
+        rule = f"centralino-{guest.vmid}"
+        if release >= _RULES_SINCE:
+            self._api.send(calls.set_ha(guest.vmid, "ignored") if managed else calls.join_ha(guest.vmid, "ignored"))
+            try:
+                self._api.send(calls.pin_ha(rule, guest.vmid, target))
+            except RefusedError as error:
+                if "already exists" not in error.reason:  # an earlier run made it
+                    raise
+            self._api.send(calls.set_ha(guest.vmid, "started"))
+            return
+        try:
+            self._api.send(calls.group_ha(rule, target))
+        except RefusedError as error:
+            if "already" not in error.reason:
+                raise
+        if managed:
+            self._api.send(calls.leave_ha(guest.vmid))
+        self._api.send(calls.join_ha(guest.vmid, "started", group=rule))
+
+    def _runs(self, node: str, vmid: int) -> bool:
+        try:
+            return bool(self._api.send(calls.status(node, vmid)).get("status") == "running")
+        except (RefusedError, UnansweredError):
+            return False
+
+    def _disarm(self, guest: Guest) -> None:
+        """Keep the dead node from starting its copy when it returns: what HA has disabled is started by nobody."""
+        if self._found.ha.get(guest.vmid) == "disabled":
+            return
+        managed = guest.vmid in self._found.ha
+        self._api.send(calls.set_ha(guest.vmid, "disabled") if managed else calls.join_ha(guest.vmid, "disabled"))
+
+    def _by_copy(self, rescue: Rescue) -> str:
+        """Make the guest under another number, with its name, card and address; its own is taken for now."""
+        guest = rescue.guest
+        successor = replace(guest, vmid=rescue.vmid, node=rescue.target, mac_is_set=True)
+        machine = None
+        if rescue.way is Way.BACKUP and rescue.archive is not None:
+            with self._bounds[guest.storage]:
+                place = (rescue.target, rescue.vmid)
+                mine = {"name": guest.name}
+                backups.bring_back(
+                    self._opened, guest, rescue.archive, place, self._report, unique=False, settings=mine
+                )
+            machine = state.find(self._api.send, rescue.vmid, rescue.target, self._api.pause)
+        elif rescue.way is Way.COPY:
+            machine = state.find(self._api.send, rescue.vmid, rescue.target, self._api.pause)
+        else:
+            ssh.forget(guest.access.known_hosts, str(guest.address), guest.access.port)
+
+        def steps(now: Machine | None) -> tuple[plan.Step, ...]:
+            return plan.guest_steps(successor, now)
+
+        ids = frozenset((str(rescue.vmid), str(guest.template.vmid)))
+        subject = Subject(guest.name, rescue.vmid, rescue.target, guest.task_timeout, ids)
+        _, whole = converge.converge(
+            self._api, subject, machine, steps, report=self._report, bound=self._bounds[guest.storage]
+        )
+        return whole.node
+
+    def _answers(self, rescue: Rescue, node: str) -> tuple[str, ...]:
+        """Wait until the guest's services answer; one that is made anew has none before it is converged."""
+        guest, notes = rescue.guest, []
+        if rescue.vmid != guest.vmid:
+            notes.append(f"set proxmox_vmid to {rescue.vmid} in {guest.where['proxmox_vmid']}")
+            notes.append(
+                f"when {self._found.machines[guest.vmid].node} is back, `retire {guest.vmid}` removes its copy"
+            )
+        if rescue.way is Way.CLONE or not probes.of_guest(guest):
+            reach(self._api, replace(guest, vmid=rescue.vmid), node, self._report)
+            if rescue.way is Way.CLONE:
+                notes.append(f"it is empty: playbooks/converge.yml --limit {guest.name} makes it whole")
+            return tuple(notes)
+        deadline = time.monotonic() + _SERVICE_SECONDS
+        for question in probes.of_guest(guest):
+            while True:
+                try:
+                    question()
+                    break
+                except probes.SilentError as silence:
+                    if time.monotonic() > deadline:
+                        raise ProvisionerError(
+                            f"it runs on {node} as {rescue.vmid} and its service does not answer after "
+                            f"{_SERVICE_SECONDS} s ({silence}): look at its console"
+                        ) from None
+                    self._report(guest.name, f"waiting for its service: {silence}")
+                    self._api.pause(0.5)
+        return tuple(notes)
+
+
+def _others(opened: Session, found: State, node: str) -> list[str]:
+    """Return the dead node's machines that are not the inventory's, and not ours to bring back."""
+    ours = {guest.vmid for guest in opened.whole.guests} | {one.vmid for one in opened.whole.templates}
+    return [
+        f"{machine.name or 'a machine'} ({machine.vmid})"
+        for machine in found.machines.values()
+        if machine.node == node and machine.vmid not in ours
+    ]
+
+
+def _end(opened: Session, rescues: list[Rescue], others: list[str], *, planned: bool) -> int:
+    changed = bool(rescues) and not planned
+    if opened.options.json:
+        session.write(
+            json.dumps({"changed": changed, "guests": [_data(one) for one in rescues], "others": others}, indent=1)
+        )
+        return 2 if planned and rescues else 0
+    for one in rescues:
+        lost = (
+            "all of its data" if one.lost is None else "no data" if not one.lost else f"{status.age(one.lost)} of data"
+        )
+        if planned:
+            session.write(f"{one.guest.name}: {one.way}; {one.vmid} on {one.target}; would lose {lost}")
+        elif not one.error:
+            session.write(
+                f"{one.guest.name}: {one.way}; {one.vmid} on {one.node}, answers after {one.took:.0f} s (RTO), "
+                f"lost {lost} (RPO)"
+            )
+            for note in one.notes:
+                session.write(f"    {note}")
+    if others:
+        session.write(f"not of this inventory and not brought back: {', '.join(others)}")
+    session.write(f"changed={'true' if changed else 'false'}")
+    return 2 if planned and rescues else 0
+
+
+def _data(one: Rescue) -> dict[str, Any]:
+    return {
+        "name": one.guest.name,
+        "way": one.way.name.lower(),
+        "vmid": one.vmid,
+        "node": one.node or one.target,
+        "rto_seconds": round(one.took, 1),
+        "rpo_seconds": None if one.lost is None else round(one.lost, 1),
+        "notes": list(one.notes),
+        "error": one.error,
+    }

@@ -1,0 +1,139 @@
+"""What every command begins with: the inventory, the cluster's API, the lock, what an earlier run left, and a look."""
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from proxmox import apply, calls, converge, inventory, journal, plan, preflight, reach, reader, spare, state
+from proxmox.api import Api
+from proxmox.desired import Cluster, Guest
+from proxmox.errors import ProvisionerError
+from proxmox.journal import Journal
+from proxmox.plan import Plan
+from proxmox.state import Machine, State
+
+EARLIER_TASKS_SECONDS: Final = 1800
+"""How long tasks of an earlier run may still take."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """An inventory and the API of its cluster; where something may be written, the journal of this run too."""
+
+    options: argparse.Namespace
+    whole: Cluster
+    """All that the inventory wants."""
+    cluster: Cluster
+    """What this run is about (``--limit``)."""
+    api: Api
+    journal: Journal | None = None
+
+    def read(self) -> State:
+        """Read the cluster, with the configuration of every guest that the inventory names."""
+        return state.read(self.api.send, self.whole.guests, self.whole.templates)
+
+    def look(self, *, move: bool = False) -> tuple[State, Plan]:
+        """Read the cluster and make a plan; refuse what is impossible or too risky, before anything is touched.
+
+        Capacity and the loss of a node are looked at for the whole inventory, whatever the run is limited to.
+        """
+        found = self.read()
+        problems = preflight.problems(self.cluster, found)
+        if not problems:
+            new = [guest for guest in self.cluster.guests if guest.vmid not in found.machines]
+            problems = reach.strangers(new)
+        made = plan.build(self.cluster, found, move=move)
+        # A cluster that is as wanted needs no proof to be left alone; `status` tells of its risks.
+        if not problems and not made.empty and not self.options.overcommit:
+            problems = spare.risks(self.whole, found, move=move)
+        if problems:
+            raise ProvisionerError(*problems)
+        return found, made
+
+    def fit(self, found: State, operations: tuple[str, ...] = ()) -> None:
+        """Refuse to work without a quorum or without the rights that the operations need."""
+        problems = [*preflight.quorum(found), *preflight.lacking(self.cluster, found, operations)]
+        if problems:
+            raise ProvisionerError(*problems)
+
+
+def load(options: argparse.Namespace) -> Cluster:
+    """Return what the inventory wants."""
+    return reader.read(inventory.load(options.inventory))
+
+
+def limited(cluster: Cluster, names: Sequence[str] | None, option: str = "--limit") -> Cluster:
+    """Return the cluster with the named guests alone; a clash with one that is left out was found before."""
+    if not names:
+        return cluster
+    wanted = {name for given in names for name in given.split(",") if name}
+    unknown = wanted - {guest.name for guest in cluster.guests}
+    if unknown:
+        there = ", ".join(guest.name for guest in cluster.guests)
+        raise ProvisionerError(f"{option}: {', '.join(sorted(unknown))} is no guest of this inventory: it has {there}")
+    return dataclasses.replace(cluster, guests=tuple(guest for guest in cluster.guests if guest.name in wanted))
+
+
+def reading(options: argparse.Namespace) -> Session:
+    """Return a session that writes nothing, and needs no lock for it."""
+    whole = load(options)
+    return Session(options, whole, limited(whole, getattr(options, "limit", None)), Api(whole.endpoint))
+
+
+@contextmanager
+def writing(options: argparse.Namespace) -> Iterator[Session]:
+    """Hold the cluster's lock, find out what an earlier run left behind, and give a session that may write.
+
+    With ``--check`` it is one that writes nothing. Raises :class:`ProvisionerError` where another run is at work.
+    """
+    if getattr(options, "check", False):
+        yield reading(options)
+        return
+    whole = load(options)
+    with journal.opened(whole.journal, options.command) as notes:
+        api = Api(whole.endpoint, notes)
+        cluster = limited(whole, getattr(options, "limit", None))
+        if notes.left:
+            api.send(calls.version())  # an address where nobody is must not pass for a node that does not answer
+            journal.recover(api, notes, EARLIER_TASKS_SECONDS, say)
+        converge.settle(api, apply.task_ids(cluster), EARLIER_TASKS_SECONDS, lambda text: say(f"waiting: {text}"))
+        yield Session(options, whole, cluster, api, notes)
+        notes.settle()
+
+
+def guest_of(cluster: Cluster, name: str) -> Guest:
+    """Return a guest of the inventory by its name."""
+    return limited(cluster, [name], "GUEST").guests[0]
+
+
+def machine_of(found: State, guest: Guest) -> Machine:
+    """Return the machine of a guest, which must be there and be the guest's."""
+    machine = found.machines.get(guest.vmid)
+    if machine is None:
+        raise ProvisionerError(
+            f"{guest.name} ({guest.vmid}) does not exist on the cluster: make it with `python -m proxmox apply`"
+        )
+    if problems := list(preflight.identity(guest, found)):
+        raise ProvisionerError(*problems)
+    return machine
+
+
+def title(cluster: Cluster) -> str:
+    """Return the headline of a plan."""
+    return f"{cluster.name}: {len(cluster.guests)} guests, Proxmox at {cluster.endpoint.host}:{cluster.endpoint.port}"
+
+
+def write(text: str) -> None:
+    """Write a result to standard output."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def say(text: str) -> None:
+    """Tell how it goes on standard error."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()

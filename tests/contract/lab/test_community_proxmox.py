@@ -1,0 +1,94 @@
+"""The modules of ``community.proxmox`` against the stand-in: a client that no one here wrote."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.proxmox import auth
+from tests.contract.lab.conftest import StandIn
+
+CHECKOUT = Path(__file__).parents[3]
+VMID = 640
+
+
+@pytest.fixture
+def play(stand_in: StandIn, api: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Give a function that runs tasks in one playbook and returns each one's result by its name."""
+    del api  # made the template
+    more = auth.PRIVILEGES[auth.ROLE] | {"VM.Snapshot", "VM.Snapshot.Rollback", "Pool.Audit"}
+    monkeypatch.setitem(auth.PRIVILEGES, auth.ROLE, more)
+    token = json.loads((stand_in.folder / "token.json").read_text())
+    user, _, name = token["id"].partition("!")
+    access = {
+        "api_host": "127.0.0.1",
+        "api_port": stand_in.port,
+        "api_user": user,
+        "api_token_id": name,
+        "api_token_secret": token["secret"],
+        "validate_certs": True,
+    }
+
+    def run(*tasks: dict[str, Any]) -> dict[str, Any]:
+        book = [{"hosts": "localhost", "gather_facts": False, "tasks": list(tasks)}]
+        for task in tasks:
+            module = next(key for key in task if key.startswith("community.proxmox."))
+            task[module] |= access
+            task["name"] = task.get("name", module)
+        (tmp_path / "play.yml").write_text(json.dumps(book))
+        done = subprocess.run(
+            [Path(sys.executable).with_name("ansible-playbook"), "-i", "localhost,", "-c", "local", "play.yml"],
+            cwd=tmp_path,
+            env={
+                "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+                "HOME": str(tmp_path),
+                "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
+                "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+                "REQUESTS_CA_BUNDLE": str(stand_in.folder / "ca.pem"),
+                "LC_ALL": "C.UTF-8",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+        played = json.loads(done.stdout[done.stdout.index("{") :])["plays"][0]["tasks"]
+        return {task["task"]["name"]: task["hosts"]["localhost"] for task in played}
+
+    return run
+
+
+def kvm(task: str, /, **options: Any) -> dict[str, Any]:
+    return {"name": task, "community.proxmox.proxmox_kvm": {"node": "pve1", "vmid": VMID, "timeout": 60, **options}}
+
+
+def snapshot(name: str, state: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "community.proxmox.proxmox_snap": {"vmid": VMID, "snapname": "before", "state": state, "timeout": 60},
+    }
+
+
+def test_create_clone_snapshot_start_stop_delete(play: Any, api: Any) -> None:
+    clone = {"clone": "golden", "vmid": 9000, "newid": VMID, "name": "foreign", "full": True, "storage": "shared"}
+    done = play(
+        kvm("clone", **clone),
+        kvm("clone again", **clone),
+        kvm("change", name="foreign", cores=2, memory=2048, update=True),
+        snapshot("snapshot", "present"),
+        kvm("start", state="started"),
+        kvm("start again", state="started"),
+        kvm("stop", state="stopped", force=True),
+        snapshot("no snapshot", "absent"),
+        kvm("delete", state="absent"),
+        kvm("delete again", state="absent"),
+        kvm("create", vmid=VMID + 1, name="blank", scsi={"scsi0": "shared:4"}, net={"net0": "virtio,bridge=vmbr0"}),
+        kvm("remove", vmid=VMID + 1, state="absent"),
+    )
+    changed = {name: result["changed"] for name, result in done.items()}
+    again = {name for name in changed if name.endswith("again")}
+    assert {name for name, change in changed.items() if not change} == again
+    assert not [guest for guest in api.cluster.resources.get(type="vm") if guest["vmid"] in {VMID, VMID + 1}]

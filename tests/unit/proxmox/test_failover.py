@@ -1,0 +1,221 @@
+"""A node dies: what comes back how, what nobody may believe, and that there is never a second copy."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.proxmox import crm, disks
+from proxmox import probes
+from tests.unit.proxmox.conftest import Inventory, StandIn
+from tests.unit.proxmox.test_operations import Cli, ops, quick
+
+__all__ = ["ops", "quick"]
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the cluster notice and act within moments, and let services answer."""
+    monkeypatch.setattr("proxmox.apply.reach", lambda *_: None)
+    monkeypatch.setattr("proxmox.failover.reach", lambda *_: None)
+    monkeypatch.setattr("proxmox.probes.of_guest", lambda _: (lambda: None,))
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr("lab.proxmox.api.backups.BACKUP_SECONDS", 0.05)
+    monkeypatch.setattr("lab.proxmox.api.cluster.UNKNOWN_SECONDS", 0)
+    monkeypatch.setattr("lab.proxmox.api.cluster.MOVED_SECONDS", 0.2)
+    for name, seconds in (("DEAD_SECONDS", 0.02), ("FENCE_SECONDS", 0.2), ("ADOPT_SECONDS", 0.1)):
+        monkeypatch.setattr(crm, name, seconds)
+
+
+def localise(stand_in: StandIn, files: Inventory, vmid: int = 101) -> None:
+    """Put a guest's disks on its node's own storage."""
+    guest = stand_in.store.cluster.guests[vmid]
+    for volume in list(disks.of_guest(stand_in.store.cluster, guest)):
+        disks.remove_volume(stand_in.store.cluster, guest.node, volume.volid)
+        volume.volid, volume.node = volume.volid.replace("shared:", "local-lvm:"), guest.node
+        stand_in.store.cluster.volumes[f"{guest.node}/{volume.volid}"] = volume
+    guest.config |= {
+        key: text.replace("shared:", "local-lvm:") for key, text in guest.config.items() if isinstance(text, str)
+    }
+    files.hosts["pbx01"]["proxmox_storage"] = "local-lvm"
+
+
+def test_a_guest_on_shared_storage_is_given_to_ha(ops: Cli, stand_in: StandIn) -> None:
+    stand_in.lose("pve1")
+    stand_in.written()
+    code, said, _ = ops("failover", "pve1", "--check")
+    assert (code, "its disk is shared: given to HA; 101 on pve" in said) == (2, True)
+    assert stand_in.written() == []
+    code, said, _ = ops("failover", "pve1", "--it-is-off", "--since", time.strftime("%H:%M:%S"))
+    assert code == 0, said
+    assert "lost no data (RPO)" in said
+    assert "not of this inventory" not in said
+    guest = stand_in.store.cluster.guests[101]
+    assert guest.node in {"pve2", "pve3"}
+    assert stand_in.machines.running[101]
+    stand_in.give_back("pve1")
+    assert [one.name for one in stand_in.store.cluster.guests.values()].count("pbx01") == 1
+    assert ops("failover", "pve1")[2].startswith("proxmox: node pve1 is online")
+
+
+def test_a_guest_under_ha_is_waited_for(ops: Cli, stand_in: StandIn) -> None:
+    stand_in.store.cluster.ha["vm:101"] = {"state": "started"}
+    stand_in.lose("pve1")
+    stand_in.written()
+    code, said, _ = ops("failover", "pve1", "--it-is-off", "--json")
+    (guest,) = json.loads(said)["guests"]
+    assert (code, guest["way"], guest["rpo_seconds"]) == (0, "ha", 0.0)
+    assert stand_in.written() == []
+
+
+def test_a_replicated_guest_comes_back_where_its_replica_is(
+    ops: Cli, stand_in: StandIn, at_stand_in: Inventory
+) -> None:
+    localise(stand_in, at_stand_in)
+    stand_in.store.cluster.replication["101-0"] = {"guest": 101, "target": "pve3", "last_sync": int(time.time()) - 600}
+    stand_in.lose("pve1")
+    code, said, _ = ops("failover", "pve1", "--it-is-off", "--json")
+    (guest,) = json.loads(said)["guests"]
+    assert (code, guest["way"], guest["node"]) == (0, "replica", "pve3")
+    assert stand_in.store.cluster.rules["centralino-101"]["nodes"] == "pve3"
+
+
+def test_from_a_backup_it_comes_back_once_whatever_returns(ops: Cli, stand_in: StandIn, at_stand_in: Inventory) -> None:
+    """Its number is taken while the node is off; name, card and address stay, and the old copy never starts again."""
+    localise(stand_in, at_stand_in)
+    assert ops("backup", "pbx01")[0] == 0
+    card = stand_in.store.cluster.guests[101].config["net0"]
+    stand_in.lose("pve1")
+    code, said, _ = ops("failover", "pve1", "--it-is-off")
+    assert code == 0, said
+    assert "pbx01: newest backup; 9001 on pve" in said
+    assert "set proxmox_vmid to 9001 in cluster/host_vars/pbx01.yml" in said
+    twin = stand_in.store.cluster.guests[9001]
+    assert (twin.name, twin.config["net0"], twin.config["onboot"]) == ("pbx01", card, 1)
+    assert stand_in.machines.running[9001]
+
+    stand_in.give_back("pve1")
+    assert not stand_in.machines.running[101]
+    at_stand_in.hosts["pbx01"] |= {"proxmox_vmid": 9001, "proxmox_node": twin.node}
+    assert "pbx01 exists already as 101 on pve1" in ops("plan")[2]
+    assert ops("retire", "101")[0] == 0
+    assert ops("plan")[0] == 0
+
+
+def test_without_disk_and_backup_it_is_made_anew(ops: Cli, stand_in: StandIn, at_stand_in: Inventory) -> None:
+    assert ops("migrate", "pbx01", "--to", "pve2")[0] == 0
+    localise(stand_in, at_stand_in)
+    at_stand_in.hosts["pbx01"]["proxmox_template_storage"] = "shared"
+    at_stand_in.settings["proxmox_template_storage"] = "shared"
+    del at_stand_in.hosts["cti01"], at_stand_in.groups["cti"]
+    stand_in.lose("pve2")
+    code, said, _ = ops("failover", "pve2", "--it-is-off")
+    assert code == 0, said
+    assert "made anew from the golden image" in said
+    assert "lost all of its data (RPO)" in said
+    assert "playbooks/converge.yml --limit pbx01" in said
+    assert "not of this inventory and not brought back: cti01 (121)" in said
+
+
+def test_a_failover_that_was_cut_off_is_taken_up(
+    ops: Cli, stand_in: StandIn, at_stand_in: Inventory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    localise(stand_in, at_stand_in)
+    assert ops("backup", "pbx01")[0] == 0
+    stand_in.lose("pve1")
+
+    def cut(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("proxmox.failover.converge.converge", cut)
+        assert ops("failover", "pve1", "--it-is-off")[0] == 130
+    code, said, _ = ops("failover", "pve1", "--it-is-off")
+    assert code == 0, said
+    assert "taken up where an earlier run left it; 9001" in said
+    assert [one.name for one in stand_in.store.cluster.guests.values()].count("pbx01") == 2
+    assert stand_in.machines.running[9001]
+
+
+# --- proof -----------------------------------------------------------------------------------------------------------
+
+
+def hook(files: Inventory, code: int) -> None:
+    program = files.secrets / "prove"
+    program.write_text(f"#!/bin/sh\necho $1 >{files.folder}/asked\necho chassis power is on >&2\nexit {code}\n")
+    program.chmod(0o755)
+    files.settings["proxmox_fence_hook"] = ".secrets/prove"
+
+
+def test_nothing_is_begun_without_a_proof(ops: Cli, stand_in: StandIn, at_stand_in: Inventory) -> None:
+    stand_in.lose("pve1")
+    stand_in.written()
+    assert "nobody has proved that pve1 is off" in ops("failover", "pve1")[2]
+    hook(at_stand_in, 1)
+    wrong = ops("failover", "pve1")[2]
+    assert "prove does not prove that pve1 is off (chassis power is on)" in wrong
+    assert stand_in.written() == []
+    hook(at_stand_in, 0)
+    assert ops("failover", "pve1")[0] == 0
+    assert (Path(at_stand_in.folder) / "asked").read_text() == "pve1\n"
+
+
+def test_a_hook_that_is_not_there_and_a_time_that_is_none(ops: Cli, stand_in: StandIn, at_stand_in: Inventory) -> None:
+    stand_in.lose("pve1")
+    at_stand_in.settings["proxmox_fence_hook"] = "missing"
+    assert "proxmox_fence_hook: cluster/missing: " in ops("failover", "pve1")[2]
+    assert "--since: noon is no time of day" in ops("failover", "pve1", "--since", "noon")[2]
+
+
+def test_a_service_that_stays_silent_is_an_error(ops: Cli, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent() -> None:
+        raise probes.SilentError("SIP: timed out")
+
+    monkeypatch.setattr("proxmox.probes.of_guest", lambda _: (silent,))
+    monkeypatch.setattr("proxmox.failover._SERVICE_SECONDS", 0)
+    stand_in.lose("pve1")
+    code, _, wrong = ops("failover", "pve1", "--it-is-off")
+    assert code == 1
+    assert "its service does not answer after 0 s (SIP: timed out)" in wrong
+
+
+# --- probes ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def answering() -> Iterator[tuple[int, list[bytes]]]:
+    """Answer one datagram as a SIP server that refuses."""
+    heard: list[bytes] = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+        link.bind(("127.0.0.1", 0))
+        link.settimeout(5)
+
+        def serve() -> None:
+            text, sender = link.recvfrom(4096)
+            heard.append(text)
+            link.sendto(b"SIP/2.0 401 Unauthorized\r\n\r\n", sender)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield link.getsockname()[1], heard
+        thread.join(5)
+
+
+def test_a_sip_server_that_refuses_is_alive(answering: tuple[int, list[bytes]]) -> None:
+    port, heard = answering
+    probes.sip("127.0.0.1", port)
+    assert heard[0].startswith(f"OPTIONS sip:127.0.0.1:{port} SIP/2.0\r\n".encode())
+
+
+def test_silence_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probes, "_SECONDS", 0.2)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for probe in (probes.sip, probes.panel, probes.cti):
+        with pytest.raises(probes.SilentError):
+            probe("127.0.0.1", port)

@@ -1,0 +1,330 @@
+"""Moving, retiring, backing up and looking, against the lab's stand-in: what happens, and what is refused."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from lab.proxmox import crm, disks, layout
+from lab.proxmox.state import Grant
+from proxmox import cli
+from tests.unit.proxmox.conftest import Inventory, StandIn
+
+Cli = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do not log in, and let the stand-in take moments."""
+    monkeypatch.setattr("proxmox.apply.reach", lambda *_: None)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    for name in ("lab.proxmox.api.migrate.MIGRATION_SECONDS", "lab.proxmox.api.backups.BACKUP_SECONDS"):
+        monkeypatch.setattr(name, 0.05)
+    monkeypatch.setattr("lab.proxmox.api.cluster.UNKNOWN_SECONDS", 0)
+    monkeypatch.setattr("lab.proxmox.api.cluster.MOVED_SECONDS", 0.3)
+    monkeypatch.setattr(crm, "DEAD_SECONDS", 0.05)
+
+
+@pytest.fixture
+def ops(quick: None, at_stand_in: Inventory, capsys: pytest.CaptureFixture[str]) -> Cli:
+    """Give a command line whose cluster stands, with its exit code and what it says."""
+    del quick  # asked for, because test modules that import this fixture have not that one
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        at_stand_in.write()
+        capsys.readouterr()
+        code = cli.main([*arguments, "-i", "cluster"])
+        said = capsys.readouterr()
+        assert "Traceback" not in said.err
+        return code, said.out, said.err
+
+    at_stand_in.settings["proxmox_backup_storage"] = "shared"
+    assert run("apply")[0] == 0
+    return run
+
+
+def guests(stand_in: StandIn) -> dict[str, str]:
+    """Return name → node of all guests."""
+    return {guest.name: guest.node for guest in stand_in.store.cluster.guests.values() if not guest.is_template}
+
+
+# --- migrate ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_guest_is_moved_as_it_runs_and_comes_home(ops: Cli, stand_in: StandIn) -> None:
+    stand_in.written()
+    assert ops("migrate", "pbx01", "--to", "pve2", "--check")[0] == 2
+    assert stand_in.written() == []
+    code, said, _ = ops("migrate", "pbx01", "--to", "pve2")
+    assert (code, said) == (0, "pbx01 (101) went from pve1 to pve2\nchanged=true\n")
+    assert guests(stand_in)["pbx01"] == "pve2"
+    assert stand_in.machines.running[101]
+    # Left where it is, and told, until somebody asks.
+    code, said, _ = ops("plan")
+    assert code == 0
+    assert "note: runs on pve2, the inventory places it on pve1: left there without --move" in said
+    code, said, _ = ops("plan", "--move")
+    assert (code, "node         pve2 → pve1" in said) == (2, True)
+    assert ops("apply", "--move")[0] == 0
+    assert guests(stand_in)["pbx01"] == "pve1"
+    assert ops("migrate", "pbx01")[1] == "pbx01 is on pve1 already\nchanged=false\n"
+
+
+def test_a_guest_with_local_disks_is_moved_with_them(ops: Cli, stand_in: StandIn, at_stand_in: Inventory) -> None:
+    for volume in list(disks.of_guest(stand_in.store.cluster, stand_in.store.cluster.guests[101])):
+        disks.remove_volume(stand_in.store.cluster, "pve1", volume.volid)
+        volume.volid, volume.node = volume.volid.replace("shared:", "local-lvm:"), "pve1"
+        stand_in.store.cluster.volumes[f"pve1/{volume.volid}"] = volume
+    config = stand_in.store.cluster.guests[101].config
+    config |= {key: value.replace("shared:", "local-lvm:") for key, value in config.items() if isinstance(value, str)}
+    at_stand_in.hosts["pbx01"]["proxmox_storage"] = "local-lvm"
+    assert ops("migrate", "pbx01", "--to", "pve3")[0] == 0
+    assert "pve3/local-lvm:vm-101-disk-0" in stand_in.store.cluster.volumes
+
+
+def test_a_migration_under_ha_is_not_believed(ops: Cli, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its task is OK in a moment; the guest stays where it was."""
+    monkeypatch.setattr("proxmox.converge._ARRIVAL_SECONDS", 1)
+    stand_in.store.cluster.ha["vm:101"] = {"state": "started"}
+    monkeypatch.setattr("lab.proxmox.api.migrate._migrate", _refuse)
+    code, said, wrong = ops("migrate", "pbx01", "--to", "pve2")
+    assert (code, "stays on pve1" in said) == (1, True)
+    assert "it is still on pve1" in wrong
+    assert [task.exitstatus for task in stand_in.store.cluster.tasks if task.type == "hamigrate"] == ["OK"]
+    monkeypatch.undo()
+
+
+async def _refuse(*_: Any, **__: Any) -> None:
+    from lab.proxmox.errors import TaskError  # noqa: PLC0415
+
+    raise TaskError("migration aborted: storage 'x' is not available on node 'pve2'")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("migrate", "pbx09"), "GUEST: pbx09 is no guest of this inventory: it has cti01, pbx01, web01"),
+        (("migrate", "pbx01", "--to", "pve9"), "--to: pve9 is not a node of the cluster: it has pve1, pve2, pve3"),
+        (("evacuate", "pve9"), "pve9 is not a node of the cluster"),
+        (("retire", "mailserver"), "mailserver: no machine of the cluster has this name"),
+        (("retire", "pbx01"), "pbx01 (101 on pve1) is still in the inventory"),
+        (("retire", "9000"), "is a template"),
+        (("restore", "pbx01"), "pbx01: no backup of it on shared; there is: none"),
+        (("restore", "pbx01", "--archive", "shared:x"), "shared:x is no backup"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_changes_nothing(
+    ops: Cli, stand_in: StandIn, arguments: tuple[str, ...], said: str
+) -> None:
+    stand_in.written()
+    code, _, wrong = ops(*arguments)
+    assert code == 1
+    (sentence,) = wrong.splitlines()
+    assert sentence.startswith("proxmox: ")
+    assert said in sentence
+    assert stand_in.written() == []
+
+
+# --- evacuate --------------------------------------------------------------------------------------------------------
+
+
+def test_a_node_is_emptied_of_all_guests(ops: Cli, stand_in: StandIn) -> None:
+    """HA's, ours, and those of others; the template stays and is named."""
+    stand_in.store.cluster.ha["vm:101"] = {"state": "started"}
+    code, said, told = ops("evacuate", "pve1")
+    assert code == 0
+    assert guests(stand_in)["pbx01"] in {"pve2", "pve3"}
+    assert said.endswith("changed=true\n")
+    assert "note: centralino-debian-13 (9000): not moved" in told
+    assert ops("evacuate", "pve1")[1] == "changed=false\n"
+
+
+def test_a_node_whose_guests_do_not_fit_elsewhere_is_left_alone(
+    ops: Cli, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = {name: layout.Node(name, node.number, node.address, memory=18 << 30) for name, node in layout.NODES.items()}
+    monkeypatch.setattr(layout, "NODES", small)
+    stand_in.written()
+    code, _, wrong = ops("evacuate", "pve3")
+    assert code == 1
+    assert "node pve3 cannot be emptied: " in wrong
+    assert "MiB" in wrong
+    assert stand_in.written() == []
+
+
+def test_one_guest_that_cannot_go_is_named_and_the_others_go(
+    ops: Cli, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lab.proxmox.api import migrate  # noqa: PLC0415
+
+    assert ops("migrate", "cti01", "--to", "pve1")[0] == 0
+    whole = migrate._migrate  # noqa: SLF001
+
+    async def picky(call: Any, guest: Any, *rest: Any, **more: Any) -> None:
+        if guest.name == "cti01":
+            await _refuse()
+        await whole(call, guest, *rest, **more)
+
+    monkeypatch.setattr(migrate, "_migrate", picky)
+    code, said, wrong = ops("evacuate", "pve1")
+    assert code == 1
+    assert "cti01 (121) stays on pve1" in said
+    assert "migration aborted: storage 'x' is not available on node 'pve2' " in wrong
+    assert guests(stand_in)["pbx01"] != "pve1"
+
+
+# --- retire ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_guest_is_retired_when_it_is_out_of_the_inventory(
+    ops: Cli, stand_in: StandIn, at_stand_in: Inventory
+) -> None:
+    del at_stand_in.hosts["cti01"], at_stand_in.groups["cti"]
+    stand_in.store.cluster.ha["vm:121"] = {"state": "started"}
+    stand_in.store.cluster.guests[121].config["protection"] = 1
+    assert "is protected" in ops("retire", "cti01")[2]
+    stand_in.store.cluster.guests[121].config["protection"] = 0
+    assert ops("retire", "cti01", "--check")[0] == 2
+    assert 121 in stand_in.store.cluster.guests
+    code, said, _ = ops("retire", "cti01")
+    assert (code, said) == (0, "cti01 (121 on pve2): removed\nchanged=true\n")
+    assert 121 not in stand_in.store.cluster.guests
+    assert stand_in.store.cluster.ha == {}
+    assert not [key for key in stand_in.store.cluster.volumes if "vm-121" in key]
+
+
+def test_what_is_not_ours_is_not_retired(ops: Cli, stand_in: StandIn) -> None:
+    stand_in.store.cluster.guests[121].config |= {"name": "mail", "tags": "theirs"}
+    assert "does not carry the tag `centralino`" in ops("retire", "121")[2]
+    assert 121 in stand_in.store.cluster.guests
+
+
+# --- status ----------------------------------------------------------------------------------------------------------
+
+
+def test_status_of_a_cluster_that_is_well(ops: Cli) -> None:
+    assert ops("backup")[0] == 0
+    code, said, _ = ops("status")
+    assert code == 0, said
+    assert [line.split() for line in said.splitlines() if "pbx01" in line] == [
+        ["pbx01", "101", "pve1", "running", "no", "0", "s", "none", "no"]
+    ]
+    code, said, _ = ops("status", "--json")
+    data = json.loads(said)
+    assert (data["quorate"], data["faults"], len(data["guests"])) == (True, [], 3)
+
+
+def test_status_tells_what_somebody_should_look_at(ops: Cli, stand_in: StandIn, at_stand_in: Inventory) -> None:
+    del at_stand_in.settings["proxmox_backup_storage"]
+    stand_in.store.cluster.guests[101].config["tags"] = "mine"
+    stand_in.machines.running[121] = False
+    stand_in.store.cluster.lost["pve3"] = 0.0
+    code, said, _ = ops("status", "--json")
+    data = json.loads(said)
+    assert code == 2
+    assert data["guests"][1]["drift"] == ["tags: mine, wanted centralino;pbx"]
+    assert [guest["state"] for guest in data["guests"]] == ["stopped", "running", "unknown"]
+    faults = " / ".join(data["faults"])
+    for wanted in ("node pve3 is offline", "cti01 (121 on pve2) is stopped", "web01 (131 on pve3) is unknown"):
+        assert wanted in faults
+
+
+def test_a_guest_that_ha_moved_is_no_drift(ops: Cli, stand_in: StandIn) -> None:
+    stand_in.store.cluster.ha["vm:101"] = {"state": "started"}
+    assert ops("backup")[0] == 0
+    crm.move(stand_in.store, stand_in.store.cluster.guests[101], "pve2")
+    code, said, _ = ops("status")
+    assert code == 0, said
+    assert "note: pbx01 runs on pve2" in said
+
+
+# --- backup, restore, drill ------------------------------------------------------------------------------------------
+
+
+def test_a_backup_is_restored_beside_its_guest_and_never_answers_for_it(ops: Cli, stand_in: StandIn) -> None:
+    code, said, _ = ops("backup", "pbx01")
+    assert (code, said.startswith("pbx01: shared:backup/vzdump-qemu-101-")) == (0, True)
+    code, said, _ = ops("restore", "pbx01", "--to", "pve2")
+    assert code == 0
+    twin = stand_in.store.cluster.guests[9001]
+    original = stand_in.store.cluster.guests[101]
+    assert (twin.node, twin.config["onboot"], stand_in.machines.running.get(9001)) == ("pve2", 0, None)
+    assert str(twin.config["net0"]) != str(original.config["net0"])
+    assert stand_in.machines.running[101]
+    assert ops("restore", "pbx01", "--vmid", "101")[2] == "proxmox: --vmid: 101 is taken: name a free number\n"
+
+
+def test_vzdump_that_says_ok_and_does_nothing_is_found_out(
+    ops: Cli, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from proxmox import backups  # noqa: PLC0415
+
+    whole = backups.save
+
+    def moved(opened: Any, found: Any, guest: Any, machine: Any, report: Any) -> Any:
+        crm.move(stand_in.store, stand_in.store.cluster.guests[101], "pve2")
+        return whole(opened, found, guest, machine, report)
+
+    monkeypatch.setattr(backups, "save", moved)
+    assert "took the backup and did nothing, the guest has moved" in ops("backup", "pbx01")[2]
+
+
+def test_a_drill_proves_the_backup_and_leaves_nothing(ops: Cli, stand_in: StandIn) -> None:
+    assert ops("backup", "pbx01")[0] == 0
+    before = set(stand_in.store.cluster.guests)
+    code, said, _ = ops("drill", "pbx01")
+    assert (code, "booted and answered" in said) == (0, True)
+    assert set(stand_in.store.cluster.guests) == before
+    stand_in.machines.running[101] = True
+
+
+def test_a_drill_that_fails_says_so_and_leaves_nothing(
+    ops: Cli, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def mute(*_: Any) -> str:
+        from lab.errors import LabError  # noqa: PLC0415
+
+        raise LabError("no")
+
+    assert ops("backup", "pbx01")[0] == 0
+    before = set(stand_in.store.cluster.guests)
+    monkeypatch.setattr("proxmox.backups._DRILL_SECONDS", 0)
+    monkeypatch.setattr(stand_in.machines, "ask_agent", mute)
+    code, _, wrong = ops("drill", "pbx01")
+    assert code == 1
+    assert "pbx01: the drill with shared:backup/" in wrong
+    assert "agent does not answer" in wrong
+    assert set(stand_in.store.cluster.guests) == before
+
+
+def test_what_a_killed_drill_left_is_swept(ops: Cli, stand_in: StandIn) -> None:
+    assert ops("backup", "pbx01")[0] == 0
+    assert ops("restore", "pbx01", "--vmid", "777")[0] == 0
+    stand_in.store.cluster.guests[777].config["tags"] = "centralino-drill"
+    assert ops("drill", "pbx01")[0] == 0
+    assert 777 not in stand_in.store.cluster.guests
+
+
+# --- a cluster that is not whole -------------------------------------------------------------------------------------
+
+
+def test_without_a_quorum_nothing_is_tried(ops: Cli, stand_in: StandIn) -> None:
+    stand_in.store.cluster.lost |= {"pve2": 0.0, "pve3": 0.0}
+    stand_in.written()
+    for command in (("apply",), ("migrate", "pbx01"), ("evacuate", "pve1"), ("backup",), ("drill",)):
+        code, _, wrong = ops(*command)
+        assert (code, "has no quorum (offline: pve2, pve3)" in wrong) == (1, True), wrong
+    assert stand_in.written() == []
+
+
+def test_a_privilege_that_an_operation_needs_is_named(
+    ops: Cli, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lab.proxmox import auth  # noqa: PLC0415
+
+    monkeypatch.setitem(auth.PRIVILEGES, "Less", auth.PRIVILEGES[auth.ROLE] - {"VM.Migrate"})
+    stand_in.store.cluster.grants += [Grant("/vms/101", who, "Less") for who in (auth.USER, auth.TOKEN)]
+    code, _, wrong = ops("migrate", "pbx01", "--to", "pve2")
+    assert code == 1
+    assert "the token automation@pve!centralino lacks VM.Migrate on /vms/101: grant it" in wrong
