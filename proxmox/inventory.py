@@ -7,12 +7,13 @@ What comes out is what the playbooks see, with the file and line that sets each 
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from proxmox import vocabulary
 from proxmox.errors import ProvisionerError
 from proxmox.variables import PREFIX
 
@@ -134,6 +135,7 @@ def _read(host: Any, manager: Any, loader: Any) -> Host:  # noqa: ANN401 (Ansibl
             variables[str(name)] = templar.template(raw[name])
         except AnsibleError as error:
             problems.append(f"{where.get(name, host.name)}: {name} cannot be evaluated: {_evaluation(error)}")
+    problems += _vocabulary(raw, templar)
     return Host(
         name=str(host.name),
         groups=frozenset(str(name) for name in raw["group_names"]),
@@ -142,6 +144,21 @@ def _read(host: Any, manager: Any, loader: Any) -> Host:  # noqa: ANN401 (Ansibl
         where=where,
         problems=tuple(problems),
     )
+
+
+def _vocabulary(raw: Mapping[str, Any], templar: Any) -> Iterator[str]:  # noqa: ANN401 (Ansible is not typed)
+    """Yield a sentence for each variable of the cluster or a role that cannot be right."""
+    from ansible.errors import AnsibleError  # noqa: PLC0415
+
+    places = {str(name): _origin(name, value) for name, value in raw.items()}
+    group_vars = f"{shown(str(raw['inventory_dir']))}/group_vars/all"
+    for name, what in vocabulary.unknown(places):
+        yield f"{places[name] or group_vars}: {name} {what}"
+    try:
+        for name, what in vocabulary.wrong(places, lambda name: templar.template(raw[name])):
+            yield f"{places.get(name) or group_vars}: {name} {what}"
+    except AnsibleError as error:
+        yield f"{group_vars}: the cluster's variables cannot be evaluated: {_evaluation(error)}"
 
 
 def _origin(name: str, value: object) -> str | None:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from rich.console import Console
@@ -36,8 +37,11 @@ class Stage:
     command: Sequence[str]
     log: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+    part: str = ""
+    """What a line begins with that begins a part of the stage, such as a playbook's play."""
     seconds: float = 0.0
     last_line: str = ""
+    _parts: list[tuple[str, float]] = field(default_factory=list)
     _process: subprocess.Popen[str] | None = None
     _reader: threading.Thread | None = None
     _began: float = 0.0
@@ -83,6 +87,12 @@ class Stage:
         return self
 
     @property
+    def parts(self) -> list[tuple[str, float]]:
+        """The stage's parts, each with its seconds; for a stage that has ended."""
+        end = self._began + self.seconds
+        return [(name, after - began) for (name, began), (_, after) in pairwise([*self._parts, ("", end)])]
+
+    @property
     def output(self) -> str:
         """All that the command has printed."""
         return self.log.read_text(errors="replace")
@@ -113,6 +123,8 @@ class Stage:
             for line in self._process.stdout:
                 log.write(line)
                 log.flush()
+                if self.part and line.startswith(self.part):
+                    self._parts.append((line.removeprefix(self.part).rstrip(" *]\n"), time.monotonic()))
                 if said := line.strip(" *\n"):
                     self.last_line = said
 
@@ -120,12 +132,12 @@ class Stage:
         return "\n".join(self.output.splitlines()[-lines:])
 
 
-def stage(name: str, *command: str, log: str, **environment: str) -> Stage:
+def stage(name: str, *command: str, log: str, part: str = "", **environment: str) -> Stage:
     """Make a stage; ``python`` and the virtual environment's programs are found by name."""
     environment = {"PATH": f"{CHECKOUT / '.venv' / 'bin'}:{os.environ['PATH']}", **environment}
     first = CHECKOUT / ".venv" / "bin" / command[0]
     program = str(first) if first.is_file() else command[0]
-    return Stage(name, [program, *command[1:]], LOGS / f"{log}.log", environment)
+    return Stage(name, [program, *command[1:]], LOGS / f"{log}.log", environment, part)
 
 
 def durations(stages: Sequence[Stage]) -> Table:
@@ -135,6 +147,8 @@ def durations(stages: Sequence[Stage]) -> Table:
     table.add_column("seconds", justify="right")
     for done in stages:
         table.add_row(done.name, f"{done.seconds:.1f}")
+        for name, seconds in done.parts:
+            table.add_row(f"[dim]  {name}", f"[dim]{seconds:.1f}")
     table.add_row("[bold]all", f"[bold]{sum(done.seconds for done in stages):.1f}")
     return table
 

@@ -5,14 +5,13 @@ The end-to-end tests and the benchmarks share these fixtures; tests that need no
 
 import os
 import subprocess
-import warnings
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
-from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 from lab import host
 from lab.cluster import Cluster
@@ -96,16 +95,23 @@ def browser(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
         chromium.close()
 
 
+def wait_for_a_quiet_network(seconds: float = 10) -> None:
+    """Wait until no address of this machine is tentative (RFC 4862 §5.4), as a new container's is at first.
+
+    Chromium breaks off what it has under way when an address is added (ERR_NETWORK_CHANGED), a log-in included.
+    """
+    tentative = 0x40  # IFA_F_TENTATIVE in linux/if_addr.h
+    addresses = Path("/proc/net/if_inet6")  # address, interface, prefix, scope, flags, name; all numbers hexadecimal
+    end = time.monotonic() + seconds
+    while any(int(line.split()[4], 16) & tentative for line in addresses.read_text().splitlines()):
+        assert time.monotonic() < end, f"an address is tentative after {seconds:.0f} s: see `ip -6 address`"
+        time.sleep(0.1)
+
+
 @pytest.fixture
 def log_in(cluster: Cluster, browser: Browser) -> Iterator[LogIn]:
     """Log in to the panel, each time in a browser profile of its own."""
     passwords = {who["login"]: who["password"] for who in cluster.access["logins"]}
-
-    def enter(page: Page, login: str) -> None:
-        page.goto(cluster.access["panel"])
-        page.fill("input[name=username]", login)
-        page.fill("input[name=password]", passwords[login])
-        page.click("button[type=submit]")
 
     with ExitStack() as stack:
 
@@ -113,14 +119,12 @@ def log_in(cluster: Cluster, browser: Browser) -> Iterator[LogIn]:
             context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-GB")
             stack.callback(context.close)
             page = context.new_page()
-            enter(page, login)
-            try:
-                page.wait_for_selector("[data-extension]", timeout=10_000)
-            except PlaywrightTimeoutError:
-                # Seen once: the first log-in of a new panel hung. The cause is open, so it must not pass unnoticed.
-                warnings.warn(f"the log-in of {login} hung and was tried again", stacklevel=2)
-                enter(page, login)
-                page.wait_for_selector("[data-extension]")
+            wait_for_a_quiet_network()
+            page.goto(cluster.access["panel"])
+            page.fill("input[name=username]", login)
+            page.fill("input[name=password]", passwords[login])
+            page.click("button[type=submit]")
+            page.wait_for_selector("[data-extension]")
             return page
 
         yield open_panel

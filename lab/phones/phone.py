@@ -1,12 +1,10 @@
-"""A SIP phone in a container of its own: SIPp plays one scenario an act, nftables counts the RTP that arrives.
-
-Between its acts a phone answers the PBX's OPTIONS, or it would be taken for gone.
-"""
+"""A SIP phone in a container of its own: SIPp plays one scenario an act, nftables counts the RTP that arrives."""
 
 import json
 import re
 import secrets
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,14 +16,14 @@ from lab.errors import LabError
 from lab.paths import Paths
 from lab.podman import NETWORK, Podman
 
-SIP_PORT = 5060
 RTP_PORTS = "20000-20100"
 _SCENARIOS = Path(__file__).parent
 _MOUNT = "/scenarios"
+_ACT = f"{_MOUNT}/act.sh"
 _ONCE = ("-m", "1")
 _DONE = (0, 97)
 """SIPp: all calls were successful; the scenario itself ended the program."""
-_MESSAGES = "/tmp/messages-"  # noqa: S108 (inside the phone's container)
+_MESSAGES = "/tmp/messages-call"  # noqa: S108 (inside the phone's container, by act.sh)
 _SENT_BYE = re.compile(r"^-{10,} (\S+ \S+)\nUDP message sent[^\n]*\n\nBYE ", re.MULTILINE)
 _COUNT_RTP = f"""
 table inet phone {{
@@ -59,10 +57,9 @@ class Act:
         try:
             output, _ = self.process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
-            self.process.kill()
+            self.phone.stop()
+            self.process.communicate()
             raise LabError(f"{self.phone.name}: {self.scenario} did not end within {seconds:.0f} s") from None
-        finally:
-            self.phone.rest()
         if self.process.returncode not in _DONE:
             raise LabError(f"{self.phone.name}: {self.scenario} failed: {_reason(output)}")
 
@@ -77,6 +74,7 @@ class Phone:
         self._pbx = pbx
         self._podman = podman
         self._paths = paths
+        self._registered = False
 
     def __enter__(self) -> Self:
         """Start the container and its RTP counter."""
@@ -92,6 +90,11 @@ class Phone:
             *self._podman.limits,
             "--label", self._podman.label,
             "--volume", f"{_SCENARIOS}:{_MOUNT}:ro",
+            "--env", f"PBX={self._pbx}:5060",
+            "--env", f"ADDRESS={self._address}",
+            "--env", f"RTP_PORTS={RTP_PORTS}",
+            "--env", f"ACCOUNT={self.account.endpoint}",
+            "--env", f"SECRET={self.account.secret}",
             image, "sleep", "infinity",
         )  # fmt: skip
         self._podman("exec", "--interactive", self.name, "nft", "-f", "-", stdin=_COUNT_RTP)
@@ -100,12 +103,16 @@ class Phone:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Remove the container."""
+        """Unregister and remove the container."""
+        if self._registered:
+            with suppress(LabError):  # a PBX that is gone has no use for it
+                self.register(expires=0)
         self._podman("rm", "--force", "--ignore", "--time", "0", self.name)
 
     def register(self, *, expires: int = 300) -> None:
         """Register at the PBX; ``expires=0`` unregisters. Raises :class:`LabError` where it is refused."""
         self._act("register", *_ONCE, "-key", "expires", str(expires)).wait(15)
+        self._registered = expires > 0
 
     def answer(self, *, ring: float) -> Act:
         """Wait for one call, ring for so many seconds, answer, echo the audio, and end with the caller's hang-up."""
@@ -125,48 +132,27 @@ class Phone:
     @property
     def hung_up(self) -> datetime:
         """When the last call's BYE left this phone, by the clock that all containers share."""
-        sent = _SENT_BYE.findall(self._podman("exec", self.name, "cat", f"{_MESSAGES}call"))
+        sent = _SENT_BYE.findall(self._podman("exec", self.name, "cat", _MESSAGES))
         if not sent:
             raise LabError(f"{self.name} has hung up no call")
         return datetime.fromisoformat(sent[-1]).replace(tzinfo=UTC)
 
-    def rest(self) -> None:
-        """End what the phone does and answer OPTIONS again."""
-        self._put_down()
-        self._sipp("idle", "-key", "run", "idle")
+    def stop(self) -> None:
+        """Break off the act under way: the program goes on in the container when `podman exec` alone is ended."""
+        self._podman("exec", self.name, _ACT)
 
     def _act(self, scenario: str, *options: str) -> Act:
-        self._put_down()
         # SIPp makes its identifiers of its process id, which is the same in every new container.
         run = secrets.token_hex(6)
         once = ["-key", "run", run, "-cid_str", f"%u-{run}@%s", "-timeout", "180s", "-timeout_error"]
-        return Act(self, scenario, self._sipp(scenario, *once, *options))
-
-    def _put_down(self) -> None:
-        # The program goes on in the container when `podman exec` is ended, so it is ended there.
-        self._podman("exec", self.name, "sh", "-c", "pids=$(pidof sipp) && kill -9 $pids && sleep 0.05 || true")
-
-    def _sipp(self, scenario: str, *options: str) -> subprocess.Popen[str]:
-        first, last = RTP_PORTS.split("-")
-        sipp = [
-            "sipp", f"{self._pbx}:5060",
-            "-sf", f"{_MOUNT}/{scenario}.xml",
-            "-i", self._address, "-p", str(SIP_PORT), "-mi", self._address,
-            "-min_rtp_port", first, "-max_rtp_port", last,
-            "-key", "account", self.account.endpoint,
-            "-au", self.account.endpoint, "-ap", self.account.secret,
-            "-nostdin", "-aa", "-default_behaviors", "all,-bye",
-            "-trace_err", "-error_file", "/dev/stderr",
-            "-trace_msg", "-message_file", f"{_MESSAGES}{scenario}", "-message_overwrite", "true",
-            *options,
-        ]  # fmt: skip
-        return subprocess.Popen(  # noqa: S603
-            self._podman.command(["exec", self.name, *sipp]),
+        process = subprocess.Popen(  # noqa: S603
+            self._podman.command(["exec", self.name, _ACT, scenario, *once, *options]),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
+        return Act(self, scenario, process)
 
 
 def _reason(output: str) -> str:

@@ -91,4 +91,4 @@ def test_the_other_tenants_extension_cannot_be_called(cluster: Cluster, make_pho
         with pytest.raises(LabError, match="call failed"):
             caller.call(number, talk=1).wait(40)
     assert rings.process.poll() is None, "the other tenant's phone must not have rung"
-    rings.process.kill()
+    rings.phone.stop()

@@ -102,6 +102,8 @@ def _sentences(error: ValidationError, source: str) -> Sequence[str]:
                 text = f"{finding['input']!r} is no extension number: write 2 to 8 digits, quoted"
             case "string_type" if key.endswith("number"):
                 text = f"{finding['input']!r} must be quoted, so that leading zeros stay"
+            case "tuple_type":
+                text = f"{str(finding['input'])[:60]!r} is no list: begin a line with - for each entry"
             case _:
                 text = f"{finding['msg']} (found {str(finding['input'])[:60]!r})"
         sentences.append(f"{source}: {key}: {text}")

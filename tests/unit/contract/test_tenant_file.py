@@ -39,6 +39,7 @@ def extension(**changes: Any) -> list[dict[str, Any]]:
         (tenant(extensions=extension(number=101)), "175.yml: extensions.0.number: 101 must be quoted"),
         (tenant(extensions=extension(login="admin@rossi.example")), "login admin@rossi.example appears twice"),
         (tenant(extensions=extension(name='x"\nsecret=1')), "175.yml: extensions.0.name:"),
+        (tenant(extensions=5), "175.yml: extensions: '5' is no list: begin a line with - for each entry"),
         (tenant(pbx="PBX 1"), "175.yml: pbx:"),
         (tenant(id=0), "175.yml: id:"),
         ({"name": "x"}, "175.yml: id: missing: add it"),

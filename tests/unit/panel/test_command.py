@@ -45,6 +45,27 @@ def test_from_a_file_to_a_publication(tmp_path: Path) -> None:
     assert last_line(run("apply", "--pbx", "pbx01")) == "changed=false"
 
 
+def test_several_files_at_once(tmp_path: Path) -> None:
+    files = {f"{tenant}.yml": yaml.safe_dump(tenant_data(tenant)) for tenant in (175, 176)}
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    assert last_line(run("tenant", "import", *(str(tmp_path / name) for name in files))) == "changed=true"
+    again = run("tenant", "import", "--json", "-", given=json.dumps(files))
+    assert again.stdout.splitlines() == ["tenant 175: unchanged", "tenant 176: unchanged", "changed=false"]
+
+
+def test_a_first_password_leaves_a_chosen_one_alone(tmp_path: Path) -> None:
+    path = tmp_path / "175.yml"
+    path.write_text(yaml.safe_dump(tenant_data()))
+    run("tenant", "import", str(path))
+    first = json.dumps({"anna@175.example": PASSWORD})
+    assert last_line(run("user", "first-passwords", given=first)) == "changed=true"
+    assert User.objects.get(login="anna@175.example").check_password(PASSWORD)
+    run("user", "password", "anna@175.example", given="what Anna chose herself")
+    assert last_line(run("user", "first-passwords", given=first)) == "changed=false"
+    assert User.objects.get(login="anna@175.example").check_password("what Anna chose herself")
+
+
 def test_an_apply_that_nobody_answers_fails_with_a_sentence() -> None:
     done = run("apply", "--pbx", "pbx01", "--wait", "0.3")
     assert done.returncode == 1
@@ -58,11 +79,26 @@ def test_an_apply_that_nobody_answers_fails_with_a_sentence() -> None:
         (["tenant", "import", "/nowhere.yml"], "", "/nowhere.yml: there is no such file"),
         (["tenant", "import", "/"], "", "/: cannot be read"),
         (["tenant", "import", "-"], "x" * 300_000, "standard input: this file is larger than 256 KiB"),
-        (["tenant", "import", "-", "--name", "9.yml"], "id: [", "9.yml: line 1: this cannot be read as YAML"),
+        (["tenant", "import", "-"], "id: [", "standard input: line 1: this cannot be read as YAML"),
+        (["tenant", "import", "--json", "-"], "id: 175", "standard input: this is no JSON object of files by name"),
+        (
+            ["tenant", "import", "--json", "-"],
+            json.dumps({"8.yml": yaml.safe_dump(tenant_data()), "9.yml": "id: ["}),
+            "9.yml: line 1: this cannot be read as YAML",
+        ),
+        (
+            ["tenant", "import", "--json", "-"],
+            json.dumps(
+                {"8.yml": yaml.safe_dump(tenant_data()), "9.yml": yaml.safe_dump(tenant_data(176, pbx="pbx77"))}
+            ),
+            "9.yml: pbx: this cluster has no PBX 'pbx77'",
+        ),
         (["tenant", "import", "-"], yaml.safe_dump(tenant_data(pbx="pbx77")), "this cluster has no PBX 'pbx77'"),
         (["tenant", "show", "9"], "", "tenant 9: there is none"),
         (["device", "credentials", "9"], "", "tenant 9: there is none"),
         (["user", "password", "nobody"], PASSWORD, "login nobody: there is none"),
+        (["user", "first-passwords"], "nobody", "this is no JSON object of passwords by login"),
+        (["user", "first-passwords"], '{"nobody": "x"}', "login nobody: there is none"),
         (["user", "password", "nobody"], "", "give the password on standard input"),
         (["apply", "--pbx", "cti01"], "", "this cluster has no PBX 'cti01'"),
     ],

@@ -59,6 +59,23 @@ class Inventory:
             for name, (address, node, vmid) in GUESTS.items()
         }
     )
+    whole: dict[str, Any] = field(
+        default_factory=lambda: {
+            "cluster_name": "test",
+            "cluster_domain": "test.example",
+            "cluster_timezone": "Europe/Rome",
+            "cluster_secrets": "{{ inventory_dir }}/.secrets",
+            "cluster_networks": ["198.18.0.0/24"],
+            "cluster_management_networks": ["198.18.0.1/32"],
+            "cluster_administrators": [],
+            "cluster_apt_proxy": "",
+            "cluster_apt_check_valid_until": True,
+            "cluster_asterisk_repository": "http://198.18.0.2/asterisk/",
+            "cluster_asterisk_repository_key": "/nowhere/centralino.asc",
+            "cluster_ntp_servers": ["time.test.example"],
+        }
+    )
+    """What is said of the cluster as a whole."""
     groups: dict[str, list[str]] = field(
         default_factory=lambda: {"pbx": ["pbx01"], "cti": ["cti01"], "web": ["web01"], "database": ["web01"]}
     )
@@ -73,12 +90,7 @@ class Inventory:
             folder.mkdir(parents=True, exist_ok=True)
         children = {group: {"hosts": dict.fromkeys(hosts)} for group, hosts in self.groups.items()}
         self._dump("hosts.yml", {"guests": {"children": children}})
-        cluster = {
-            "cluster_name": "test",
-            "cluster_domain": "test.example",
-            "cluster_secrets": "{{ inventory_dir }}/.secrets",
-        }
-        self._dump("group_vars/all/cluster.yml", cluster)
+        self._dump("group_vars/all/cluster.yml", self.whole)
         self._dump("group_vars/all/proxmox.yml", self.settings)
         for name, variables in self.hosts.items():
             self._dump(f"host_vars/{name}.yml", variables)

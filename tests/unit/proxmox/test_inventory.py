@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from proxmox import cli, inventory, reader
+from proxmox import cli, inventory, reader, vocabulary
 from proxmox.errors import ProvisionerError
 from proxmox.sizing import Size
 from tests.unit.proxmox.conftest import PUBLIC_KEY, Inventory
@@ -65,6 +65,14 @@ def test_each_node_may_have_its_own_template(files: Inventory) -> None:
             HOST + ":4",
             "proxmox_memmory is not a variable of the provisioner; did you mean proxmox_memory?",
         ),
+        (
+            {"asterisk_rtp_port_frst": 1},
+            HOST + ":4",
+            "asterisk_rtp_port_frst is not a variable of the role asterisk; did you mean asterisk_rtp_port_first?",
+        ),
+        ({"cluster_timezon": 1}, HOST + ":4", "cluster_timezon is not a variable of the cluster; did you mean"),
+        ({"cluster_networks": {}}, HOST + ":4", "cluster_networks is {} and must be a list: The networks that"),
+        ({"cluster_timezone": "{{ nowhere }}"}, "", "cannot be evaluated: 'nowhere' is undefined"),
         ({"ansible_host": None}, HOST + ":1", "ansible_host of pbx01 is not set"),
         (
             {"ansible_host": "pbx01.example"},
@@ -100,6 +108,17 @@ def test_refuses_a_host_variable(files: Inventory, changes: dict[str, Any], plac
     assert len(sentences) == 1, sentences
     assert says in sentences[0]
     assert place in sentences[0].split(" ")[0]
+
+
+def test_refuses_a_cluster_without_its_time_zone(files: Inventory) -> None:
+    del files.whole["cluster_timezone"]
+    meaning = vocabulary.cluster()["cluster_timezone"]["description"]
+    assert refusal(files) == [f"cluster/group_vars/all: cluster_timezone is not set: {meaning}"]
+
+
+def test_an_inventory_may_have_variables_of_its_own(files: Inventory) -> None:
+    files.settings |= {"ours": 1, "application_extra_ours": "cti", "listens_ours": []}
+    files.cluster()
 
 
 def test_refuses_a_guest_without_address(files: Inventory) -> None:

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.inventory.manager import InventoryManager  # type: ignore[import-untyped]
 from ansible.parsing.dataloader import DataLoader  # type: ignore[import-untyped]
 from ansible.plugins.loader import init_plugin_loader  # type: ignore[import-untyped]
 from ansible.template import Templar, trust_as_template  # type: ignore[import-untyped]
+from ansible.vars.hostvars import HostVars  # type: ignore[import-untyped]
+from ansible.vars.manager import VariableManager  # type: ignore[import-untyped]
 
-from tests.unit.roles.role_files import ROLES, ROOT, SCENARIOS, Task, folder, role_of, tasks
+from tests.unit.roles.role_files import ROLES, ROOT, SCENARIOS, Task, document, folder, role_of, tasks
 
 MANAGED = re.compile("Ansible managed|overwritten", re.IGNORECASE)
 TEMPLATE = "ansible.builtin.template"
@@ -43,6 +46,19 @@ HOST = {
         "virtualization_type": "podman",
     },
 }
+
+# The guests of inventories/example, each with a role of playbooks/converge.yml that is applied to one of its groups and
+# all roles of that play, whose variables it sees.
+EXAMPLE = sorted(
+    {
+        (guest, role["role"], tuple(other["role"] for other in play["roles"]))
+        for play in document(ROOT / "playbooks/converge.yml")
+        for group, members in document(ROOT / "inventories/example/hosts.yml")["guests"]["children"].items()
+        for guest in members["hosts"]
+        for role in play["roles"]
+        if {group, "guests"} & set(play["hosts"].split(":"))
+    }
+)
 
 CASES = [(role_of(scenario), scenario) for scenario in SCENARIOS if role_of(scenario) in ROLES]
 
@@ -77,13 +93,39 @@ def test_templates_render(
         **read(loader, folder(role) / "vars" / "main.yml"),
         **read(loader, ROOT / "molecule" / scenario / "vars.yml"),
     }
-    turns = [(task[TEMPLATE]["src"], known) for task, known in template_tasks(role, loader, variables)]
-    for source, known in [*turns, *((file, variables) for file in written_otherwise(role))]:
-        name = Templar(loader=loader, variables=known).template(trust_as_template(source))
-        text = Templar(loader=loader, variables={**known, "file": name}).template(
-            trust_as_template("{{ lookup('ansible.builtin.template', file) }}")
-        )
+    for name, text in rendered(role, loader, variables):
         assert MANAGED.search(text), f"{name} does not say that changes made by hand are lost"
+
+
+@pytest.mark.parametrize(("guest", "role", "play"), EXAMPLE)
+def test_templates_render_with_the_example_inventory(
+    guest: str, role: str, play: tuple[str, ...], loader: DataLoader, tmp_path: Path
+) -> None:
+    """A dry run of production: each guest's templates from the inventory and the playbooks' variables."""
+    loader.set_basedir(str(ROOT / "playbooks"))
+    inventory = InventoryManager(loader=loader, sources=[str(ROOT / "inventories/example")])
+    manager = VariableManager(loader=loader, inventory=inventory)
+    # What is generated once does not go into the checkout; packing the application takes too long for a unit test.
+    manager._extra_vars = {  # noqa: SLF001 (a command line sets it through its arguments alone)
+        "cluster_secrets": str(tmp_path),
+        "application_built": {"archive": "/nowhere/application.tar", "release": "0123456789ab"},
+    }
+    host = inventory.get_host(guest)
+    facts = {name: value for name, value in HOST.items() if name.startswith("__") or name == "ansible_facts"}
+    variables = {
+        **together(loader, play, "defaults"),
+        **manager.get_vars(host=host),
+        **together(loader, play, "vars"),
+        **facts,
+        "ansible_check_mode": False,
+        "ansible_search_path": [str(folder(role))],
+        "hostvars": HostVars(inventory, manager, loader),
+        "playbook_dir": str(ROOT / "playbooks"),
+        "role_path": str(folder(role)),
+    }
+    texts = dict(rendered(role, loader, variables))
+    assert texts or not (folder(role) / "templates").is_dir()
+    assert not any("CHANGE-ME" in text for name, text in texts.items() if "centralino-asterisk" not in name)
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -92,6 +134,15 @@ def test_no_template_is_left_over(role: str) -> None:
     words = "".join(file.read_text() for part in ("tasks", "vars") for file in (folder(role) / part).glob("*.yml"))
     for file in written_otherwise(role):
         assert Path(file).name.removesuffix(".j2") in words, f"no task of {role} writes {file}"
+
+
+def rendered(role: str, loader: DataLoader, variables: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield each of the role's templates with what it becomes, once for each turn of its task's loop."""
+    turns = [(task[TEMPLATE]["src"], known) for task, known in template_tasks(role, loader, variables)]
+    for source, known in [*turns, *((file, variables) for file in written_otherwise(role))]:
+        name = Templar(loader=loader, variables=known).template(trust_as_template(source))
+        lookup = trust_as_template("{{ lookup('ansible.builtin.template', file) }}")
+        yield name, Templar(loader=loader, variables={**known, "file": name}).template(lookup)
 
 
 def written_otherwise(role: str) -> list[str]:
@@ -106,6 +157,11 @@ def pattern(source: str) -> str:
     """Return a template's name with a star for each expression in it."""
     parts = source.split("{{")
     return parts[0] + "".join("*" + part.partition("}}")[2] for part in parts[1:])
+
+
+def together(loader: DataLoader, roles: tuple[str, ...], part: str) -> dict[str, Any]:
+    """Return the defaults or the vars of several roles."""
+    return {name: value for role in roles for name, value in read(loader, folder(role) / part / "main.yml").items()}
 
 
 def read(loader: DataLoader, file: Path) -> dict[str, Any]:

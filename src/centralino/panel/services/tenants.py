@@ -1,6 +1,6 @@
 """Tenants: the import of a file, and what may be asked about them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypedDict
 
@@ -47,16 +47,18 @@ def import_tenant(file: TenantFile, *, source: str, dry_run: bool = False) -> Im
         ServiceError: the PBX is not in the configuration, or a log-in is somebody else's.
 
     """
+    (report,) = import_tenants({source: file}, dry_run=dry_run)
+    return report
+
+
+def import_tenants(files: Mapping[str, TenantFile], *, dry_run: bool = False) -> list[ImportReport]:
+    """Import several files (source → file) in their order, all or none; see :func:`import_tenant`."""
     with transaction.atomic():
         locks.take(locks.Lock.CONFIGURATION)
-        _check(file, source)
-        created = not Tenant.objects.filter(id=file.id).exists()
-        changes = tuple(_carry_out(file))
+        reports = [_import(file, source) for source, file in files.items()]
         if dry_run:
             transaction.set_rollback(True)
-    if created:
-        return ImportReport(file.id, "created", changes)
-    return ImportReport(file.id, "changed" if changes else "unchanged", changes)
+    return reports
 
 
 def every() -> "QuerySet[WithAnnotations[Tenant, _TenantCounts]]":
@@ -109,6 +111,15 @@ def credentials(tenant_id: int) -> dict[str, list[dict[str, str]]]:
         ]
         for extension in tenant.extensions.prefetch_related("devices")
     }
+
+
+def _import(file: TenantFile, source: str) -> ImportReport:
+    _check(file, source)
+    created = not Tenant.objects.filter(id=file.id).exists()
+    changes = tuple(_carry_out(file))
+    if created:
+        return ImportReport(file.id, "created", changes)
+    return ImportReport(file.id, "changed" if changes else "unchanged", changes)
 
 
 def _check(file: TenantFile, source: str) -> None:
