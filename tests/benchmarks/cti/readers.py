@@ -109,10 +109,7 @@ class Readers:
         for token in tokens:
             self._open(port, f"{path}?token={token}", context)
         first = time.monotonic()
-        quiet = first + 0.5
-        while time.monotonic() < quiet and time.monotonic() < first + 20:
-            if self._round(0.05):
-                quiet = time.monotonic() + 0.5
+        self.drain(0.5)
         return {
             "clients": sum(reader.received > 0 for reader in self.all[before:]),
             "bytes": sum(reader.received for reader in self.all[before:]),
@@ -142,6 +139,14 @@ class Readers:
             "worst": ages[-1] if ages else None,
             **shares,
         }
+
+    def drain(self, silence: float) -> None:
+        """Read until nothing has come for a while, or a former trial would be counted as part of the next."""
+        end = time.monotonic() + 20
+        quiet = time.monotonic() + silence
+        while time.monotonic() < min(quiet, end):
+            if self._round(0.05):
+                quiet = time.monotonic() + silence
 
     def mute(self, count: int) -> None:
         """Stop reading from some, as a page does whose machine sleeps."""
@@ -207,6 +212,7 @@ def main() -> None:
                 answer = readers.connect(port, tokens, path, tls=tls, ca=ca)
                 readers.sample(SAMPLES)
             case {"expect": {"frames": frames, "bytes": size, "timeout": timeout}}:
+                readers.drain(0.2)
                 readers.clear()
                 sys.stdout.write("{}\n")
                 sys.stdout.flush()

@@ -56,7 +56,7 @@ CLAIMS = Claims(sub="anna", tenant=175, extension="101", role="supervisor", iat=
 
 
 @pytest.mark.parametrize("form", ["live", "amiws"])
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(message=MESSAGES)
 def test_any_message_gets_one_answer(form: Any, message: bytes) -> None:
     sent: list[bytes] = []

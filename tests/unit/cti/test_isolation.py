@@ -80,7 +80,7 @@ def frame(name: str, fields: dict[str, str]) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(made=events())
 def test_an_event_is_decided_for_one_tenant_or_none(made: tuple[str, dict[str, str]]) -> None:
     name, fields = made
@@ -121,7 +121,7 @@ class Pbx:
         return "centralino-0"
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(story=st.lists(events(), max_size=25))
 def test_no_story_tells_a_tenant_of_another(story: list[tuple[str, dict[str, str]]]) -> None:
     async def scene() -> None:

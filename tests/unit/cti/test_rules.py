@@ -190,7 +190,7 @@ FREE_TEXT = {"MemberName", "Reason"}
 HEADERS = st.sampled_from(sorted({name for rule in RULES.values() for name in rule.fields} | {"Variable", "Data"}))
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(
     role=st.sampled_from(["user", "supervisor", "administrator", "operator"]),
     action=st.sampled_from([*RULES, "command", "getvar"]),
@@ -220,7 +220,7 @@ FIELDS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(role=st.sampled_from(["user", "supervisor"]), action=st.sampled_from(sorted(PHRASES)), fields=FIELDS)
 def test_no_wish_of_a_page_names_another_tenant(role: str, action: str, fields: dict[str, Any]) -> None:
     try:
