@@ -1,12 +1,14 @@
 """What real clusters were seen to do beyond one guest: migration, backups, dead nodes, quorum, high availability."""
 
 import asyncio
+import json
 import time
 from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
 import pytest
+import requests
 from proxmoxer import ResourceException
 
 from lab.proxmox import crm
@@ -152,3 +154,17 @@ def test_what_ha_has_disabled_is_not_started_by_its_node(api: Any, vmid: int, ow
     asyncio.run_coroutine_threadsafe(own.manager.give_back("pve2"), own.loop).result(10)
     assert api.nodes("pve2").qemu(vmid).status.current.get()["status"] == "stopped"
     api.cluster.ha.resources(f"vm:{vmid}").delete()
+
+
+def test_a_plug_is_pulled_over_http_by_who_has_the_token(own: StandIn, api: Any, vmid: int, power: Any) -> None:
+    """The lab's own path, beside the API: the machine behind the guest stops."""
+    del power  # its shorter times
+    token = json.loads((own.folder / "token.json").read_text())
+    url = f"https://127.0.0.1:{own.port}/lab/nodes/pve2/"
+    ca = str(own.folder / "ca.pem")
+    assert requests.post(f"{url}lost", verify=ca, timeout=5).status_code == 401
+    header = {"Authorization": f"PVEAPIToken={token['id']}={token['secret']}"}
+    assert requests.post(f"{url}lost", headers=header, verify=ca, timeout=5).json() == {"data": ["pve2"]}
+    assert api.cluster.status.get()[2]["online"] == 0
+    assert requests.post(f"{url}back", headers=header, verify=ca, timeout=5).json() == {"data": []}
+    until(lambda: api.nodes("pve2").qemu(vmid).status.current.get()["status"] == "running")
