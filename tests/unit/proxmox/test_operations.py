@@ -259,9 +259,9 @@ def test_status_of_a_cluster_that_is_well(ops: Cli) -> None:
     assert ops("backup")[0] == 0
     code, said, _ = ops("status")
     assert code == 0, said
-    assert [line.split() for line in said.splitlines() if "pbx01" in line] == [
-        ["pbx01", "101", "pve1", "running", "no", "0", "s", "none", "no"]
-    ]
+    (line,) = [line.split() for line in said.splitlines() if "pbx01" in line]
+    assert (line[:5], line[6:]) == (["pbx01", "101", "pve1", "running", "no"], ["s", "none", "no"])
+    assert int(line[5]) < 60
     code, said, _ = ops("status", "--json")
     data = json.loads(said)
     assert (data["quorate"], data["faults"], len(data["guests"])) == (True, [], 3)
