@@ -55,6 +55,12 @@ def apply(api: Api, cluster: Cluster, found: State, report: Report, *, move: boo
     return [future.result() for future in futures]
 
 
+def templates(api: Api, cluster: Cluster, found: State, report: Report) -> list[Outcome]:
+    """Make the golden templates alone."""
+    run = _Run(api, cluster, found, report, move=False)
+    return [_timed(template.name, partial(run.template, template)) for template in cluster.templates]
+
+
 def task_ids(cluster: Cluster) -> frozenset[str]:
     """Return what tasks that concern this cluster's machines are named by: VMIDs and image names."""
     machines = {str(guest.vmid) for guest in cluster.guests}

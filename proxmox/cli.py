@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     _stand_up(command)
+    _golden(command)
     _move(command)
     _keep(command)
     _recover(command)
@@ -89,10 +90,22 @@ def _stand_up(command: Adder) -> None:
         added.add_argument("--move", action="store_true", help="bring guests to the node that the inventory names, too")
 
 
+def _golden(command: Adder) -> None:
+    added = command("template", "template:template", "make the golden templates, and list their versions")
+    added.add_argument(
+        "--prune",
+        action="store_true",
+        help="remove versions that the inventory does not name and no linked clone needs",
+    )
+
+
 def _move(command: Adder) -> None:
     added = command("migrate", "moves:migrate", "bring a guest to another node while it runs")
     added.add_argument("guest", metavar=_NAMES)
     added.add_argument("--to", metavar="NODE", help="the node; by default the one that the inventory names")
+    added = command("clone", "clone:clone", "make a guest of the inventory as a full copy of a running one")
+    added.add_argument("guest", metavar=_NAMES, help="the guest that is copied")
+    added.add_argument("--as", dest="twin", required=True, metavar="NAME", help="the guest that the copy becomes")
     added = command("evacuate", "moves:evacuate", "bring all guests of a node to the others, for its maintenance")
     added.add_argument("node", metavar="NODE")
     added = command("retire", "retire:retire", "shut guests down and remove them; they must be out of the inventory")

@@ -10,6 +10,8 @@ from proxmox.sizing import Size
 
 DESCRIPTION = "Managed by Centralino: what is changed here by hand, the next run changes back."
 TEMPLATE_DESCRIPTION = "Golden template of Centralino: guests are cloned from it."
+TEMPLATE_SOURCE = "Made from: "
+"""Begins the line of a template's description that says which version it is."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,11 @@ class Template:
     def image(self) -> str:
         """File name of the image on its storage."""
         return urlsplit(self.image_url).path.rsplit("/", 1)[-1]
+
+    @property
+    def source(self) -> str:
+        """What the template is made from, which is its version: the image, and its checksum where one is given."""
+        return f"{self.image_url} {self.image_checksum or ''}".strip()
 
 
 @dataclass(frozen=True)

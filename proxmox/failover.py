@@ -54,8 +54,10 @@ class Rescue:
     """The node it goes to; where HA chooses, the one that it is reckoned to fit on."""
     vmid: int
     lost: float | None
-    """How much of its data is lost (RPO): the age of what it comes back from; None is all."""
+    """How much of its data is lost (RPO): the age of what it comes back from; None where no figure says it."""
     archive: Archive | None = None
+    schedule: str = ""
+    """How often its replica is brought up to date; when it last was, only the dead node knew."""
     took: float = 0.0
     """From the node's death, or from the command where nobody told its time, to the service's first answer (RTO)."""
     node: str = ""
@@ -155,7 +157,7 @@ def _decide(opened: Session, found: State, node: str, began: float) -> list[Resc
     next_free = max(found.machines, default=100) + 1
     rescues = []
     for guest in lost:
-        copy = _copy(guest, found)
+        copy, schedule = _copy(guest, found), ""
         storage = next(
             (one for (on, name), one in found.storages.items() if name == guest.storage and on != node), None
         )
@@ -166,12 +168,11 @@ def _decide(opened: Session, found: State, node: str, began: float) -> list[Resc
         elif storage is not None and storage.shared:
             way, age = Way.HA if found.ha.get(guest.vmid) == "started" else Way.SHARED, 0.0
         elif guest.vmid in replicas and found.nodes[replicas[guest.vmid][0]].online:
-            way, (target, last) = Way.REPLICA, replicas[guest.vmid]
-            age = began - last if last else None
+            way, (target, schedule), age = Way.REPLICA, replicas[guest.vmid], None
         else:
             way, age, vmid = (Way.BACKUP, began - own.made, next_free) if own else (Way.CLONE, None, next_free)
             next_free += 1
-        rescues.append(Rescue(guest, way, target, vmid, age, own if way is Way.BACKUP else None))
+        rescues.append(Rescue(guest, way, target, vmid, age, own if way is Way.BACKUP else None, schedule))
     return rescues
 
 
@@ -184,11 +185,11 @@ def _copy(guest: Guest, found: State) -> Machine | None:
     return None
 
 
-def _replicas(opened: Session, lost: list[Guest]) -> dict[int, tuple[str, float]]:
-    """Return VMID → (node, time of the last replication, 0 where nobody knows)."""
+def _replicas(opened: Session, lost: list[Guest]) -> dict[int, tuple[str, str]]:
+    """Return VMID → (node with the replica, schedule)."""
     jobs = opened.api.send(calls.replication_jobs()) if lost else []
     return {
-        int(job["guest"]): (str(job["target"]), float(job.get("last_sync") or 0))
+        int(job["guest"]): (str(job["target"]), str(job.get("schedule") or "*/15"))
         for job in jobs
         if not int(job.get("disable") or 0)
     }
@@ -358,9 +359,7 @@ def _end(opened: Session, rescues: list[Rescue], others: list[str], *, planned: 
         )
         return 2 if planned and rescues else 0
     for one in rescues:
-        lost = (
-            "all of its data" if one.lost is None else "no data" if not one.lost else f"{status.age(one.lost)} of data"
-        )
+        lost = _loss(one)
         if planned:
             session.write(f"{one.guest.name}: {one.way}; {one.vmid} on {one.target}; would lose {lost}")
         elif not one.error:
@@ -376,6 +375,21 @@ def _end(opened: Session, rescues: list[Rescue], others: list[str], *, planned: 
     return 2 if planned and rescues else 0
 
 
+def _loss(one: Rescue) -> str:
+    """Return the data that a guest lost, as a person says it."""
+    match one.way:
+        case Way.HA | Way.SHARED:
+            return "no data"
+        case Way.REPLICA:
+            return f"what came after the last replication, schedule {one.schedule}"
+        case Way.BACKUP:
+            return f"{status.age(one.lost or 0.0)} of data"
+        case Way.COPY:
+            return "what came after the backup that it was made from"
+        case Way.CLONE:
+            return "all of its data"
+
+
 def _data(one: Rescue) -> dict[str, Any]:
     return {
         "name": one.guest.name,
@@ -383,6 +397,7 @@ def _data(one: Rescue) -> dict[str, Any]:
         "vmid": one.vmid,
         "node": one.node or one.target,
         "rto_seconds": round(one.took, 1),
+        "lost": _loss(one),
         "rpo_seconds": None if one.lost is None else round(one.lost, 1),
         "notes": list(one.notes),
         "error": one.error,

@@ -8,10 +8,11 @@ what was wanted.
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+from urllib.parse import unquote
 
 from proxmox import calls, values
 from proxmox.calls import Call, Value
-from proxmox.desired import DESCRIPTION, TEMPLATE_DESCRIPTION, Cluster, Guest, Template
+from proxmox.desired import DESCRIPTION, TEMPLATE_DESCRIPTION, TEMPLATE_SOURCE, Cluster, Guest, Template
 from proxmox.state import Machine, State
 
 DISK: Final = "scsi0"
@@ -141,6 +142,12 @@ def template_steps(template: Template, machine: Machine | None, *, has_image: bo
     )
 
 
+def made_from(machine: Machine) -> str:
+    """Return what a template was made from; empty where it does not say, as those of earlier releases do not."""
+    lines = unquote(str(machine.config.get("description") or "")).splitlines()
+    return next((line.removeprefix(TEMPLATE_SOURCE) for line in lines if line.startswith(TEMPLATE_SOURCE)), "")
+
+
 def guest_steps(guest: Guest, machine: Machine | None, *, move: bool = False) -> tuple[Step, ...]:
     """Return what makes one guest as the inventory wants it; ``move``: on the node that it names, too."""
     if machine is None:
@@ -212,7 +219,7 @@ def _template_settings(template: Template) -> dict[str, Value]:
     pool: dict[str, Value] = {"pool": template.pool} if template.pool else {}
     return {
         "name": template.name,
-        "description": TEMPLATE_DESCRIPTION,
+        "description": f"{TEMPLATE_DESCRIPTION}\n\n{TEMPLATE_SOURCE}{template.source}",
         "tags": values.tag_string(("centralino", "template")),
         "ostype": "l26",
         "cpu": template.cpu,

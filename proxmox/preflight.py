@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from proxmox import rights, values
 from proxmox.desired import Cluster, Guest, Template
-from proxmox.plan import DISK
+from proxmox.plan import DISK, made_from
 from proxmox.state import Machine, State
 
 
@@ -22,10 +22,16 @@ def problems(cluster: Cluster, state: State) -> list[str]:
             found += _addresses(guest, state)
         else:
             found += _disk(guest, machine)
+    return list(dict.fromkeys([*found, *template_problems(cluster, state)]))
+
+
+def template_problems(cluster: Cluster, state: State) -> list[str]:
+    """Return a sentence for everything that stands in the way of the golden templates."""
+    found: list[str] = []
     for template in cluster.templates:
         where = next(guest.where for guest in cluster.guests if guest.template == template)
         found += _template(template, where, state)
-    return list(dict.fromkeys(found))
+    return found
 
 
 def quorum(state: State) -> Iterator[str]:
@@ -140,6 +146,11 @@ def _template(template: Template, where: dict[str, str], state: State) -> Iterat
             yield (
                 f"{place}: proxmox_template_vmid {template.vmid} is {what} on {machine.node}, not {template.name}: "
                 "set another number"
+            )
+        elif machine.template and made_from(machine) not in {"", template.source}:
+            yield (
+                f"{place}: template {template.name} ({template.vmid}) was made from {made_from(machine)}, and the "
+                f"inventory names {template.source}: give the new one a free number, `template --prune` removes the old"
             )
         elif not machine.template and not machine.lock and DISK not in machine.config:
             yield (

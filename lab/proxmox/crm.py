@@ -64,7 +64,8 @@ class Manager:
 
     async def give_back(self, node: str) -> None:
         """Give a node its power back; it starts what is still its own."""
-        self._store.cluster.lost.pop(layout.node(node).name, None)
+        if self._store.cluster.lost.pop(layout.node(node).name, None) is None:
+            return
         self._store.save()
         for guest in self._on(node):
             managed = str(self._store.cluster.ha.get(f"vm:{guest.vmid}", {}).get("state", "ignored"))

@@ -20,8 +20,9 @@ from proxmoxer import ProxmoxAPI
 
 from lab.errors import LabError
 from lab.proxmox import auth, tls
+from lab.proxmox.crm import Manager
 from lab.proxmox.runtime import Hardware, Power, Runtime
-from lab.proxmox.server import make_app
+from lab.proxmox.server import MANAGER, make_app
 from lab.proxmox.state import Store
 
 URL = "https://cloud.debian.org/images/cloud/trixie/latest/debian-13-genericcloud-amd64.qcow2"
@@ -70,6 +71,8 @@ class StandIn:
     folder: Path
     port: int
     stop: Callable[[], None]
+    loop: asyncio.AbstractEventLoop
+    manager: Manager
 
     def client(self, *, timeout: float = 30, **change: Any) -> Any:
         """Return a proxmoxer client with the automation token, as the provisioner's."""
@@ -107,7 +110,7 @@ def serve(folder: Path, runtime: Runtime, *beside: Callable[[web.Application], A
         loop.call_soon_threadsafe(loop.stop)
         thread.join(5)
 
-    return StandIn(folder, listener.getsockname()[1], stop)
+    return StandIn(folder, listener.getsockname()[1], stop, loop, app[MANAGER])
 
 
 def end_of(api: Any, upid: str, *, seconds: float = 30) -> str:

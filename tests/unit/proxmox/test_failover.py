@@ -81,6 +81,7 @@ def test_a_replicated_guest_comes_back_where_its_replica_is(
     code, said, _ = ops("failover", "pve1", "--it-is-off", "--json")
     (guest,) = json.loads(said)["guests"]
     assert (code, guest["way"], guest["node"]) == (0, "replica", "pve3")
+    assert guest["lost"] == "what came after the last replication, schedule */15"
     assert stand_in.store.cluster.rules["centralino-101"]["nodes"] == "pve3"
 
 

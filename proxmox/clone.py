@@ -1,0 +1,85 @@
+"""The command ``clone``: a guest of the inventory begins as a full copy of one that runs, then is its own."""
+
+import argparse
+import json
+import time
+from dataclasses import replace
+
+from proxmox import converge, plan, preflight, reach, session, show, spare, ssh
+from proxmox.converge import Subject
+from proxmox.desired import Guest
+from proxmox.errors import ProvisionerError
+from proxmox.session import Session
+from proxmox.state import Machine, State
+
+
+def clone(options: argparse.Namespace) -> int:
+    """Copy a guest to another of the inventory, on that one's node, with that one's name, card, address and keys.
+
+    The copy is configured before it is first started, and cloud-init, which finds another address and name, makes
+    host keys of its own: it never answers for its original.
+    """
+    with session.writing(options) as opened:
+        found = opened.read()
+        opened.fit(found)
+        original, twin = (session.guest_of(opened.whole, name) for name in (options.guest, options.twin))
+        machine = session.machine_of(found, original)
+        _check(opened, found, machine, twin)
+        copied = replace(
+            twin, template=replace(twin.template, vmid=machine.vmid, node=machine.node, name=original.name)
+        )
+        begin = time.monotonic()
+        if not options.check:
+            with show.Lines([twin.name]) as lines:
+                ssh.forget(twin.access.known_hosts, str(twin.address), twin.access.port)
+                ids = frozenset({str(twin.vmid), str(machine.vmid)})
+                subject = Subject(twin.name, twin.vmid, twin.node, twin.task_timeout, ids)
+
+                def steps(now: Machine | None) -> tuple[plan.Step, ...]:
+                    return plan.guest_steps(copied, now)
+
+                _, made = converge.converge(opened.api, subject, found.machines.get(twin.vmid), steps, report=lines)
+                reach.reach(opened.api, twin, made.node, lines)
+                lines(twin.name, show.READY)
+        return _end(options, f"{twin.name} ({twin.vmid} on {twin.node})", original, time.monotonic() - begin)
+
+
+def _check(opened: Session, found: State, machine: Machine, twin: Guest) -> None:
+    if twin.vmid == machine.vmid:
+        raise ProvisionerError(f"--as: {twin.name} is the guest itself: name another guest of the inventory")
+    there = found.machines.get(twin.vmid)
+    if there is not None:
+        raise ProvisionerError(
+            f"--as: {twin.name} ({twin.vmid}) exists already on {there.node}: a copy overwrites nothing; to go on with "
+            f"one that was cut off, `python -m proxmox apply --limit {twin.name}`"
+        )
+    problems = preflight.problems(replace(opened.whole, guests=(twin,)), found) + reach.strangers([twin])
+    if not problems and not opened.options.overcommit:
+        problems = spare.risks(opened.whole, found)
+    storage = found.storages.get((machine.node, _storage(machine)))
+    if twin.node != machine.node and storage is not None and not storage.shared:
+        problems.append(
+            f"{machine.name} is on {machine.node}'s own storage {_storage(machine)}, from where it cannot be copied to "
+            f"{twin.node}: set proxmox_node of {twin.name} to {machine.node}, then migrate it"
+        )
+    if problems:
+        raise ProvisionerError(*problems)
+
+
+def _storage(machine: Machine) -> str:
+    return str(machine.config.get(plan.DISK, "")).partition(":")[0]
+
+
+def _end(options: argparse.Namespace, twin: str, original: Guest, seconds: float) -> int:
+    changed = not options.check
+    if options.json:
+        session.write(json.dumps({"changed": changed, "twin": twin, "seconds": round(seconds, 1)}, indent=1))
+    else:
+        session.write(f"{twin} {'is' if changed else 'would be'} a copy of {original.name}")
+        if changed:
+            name = twin.partition(" ")[0]
+            session.write(
+                f"    its services still have {original.name}'s identity: playbooks/converge.yml --limit {name}"
+            )
+        session.write(f"changed={'true' if changed else 'false'}")
+    return 2 if options.check else 0

@@ -1,0 +1,170 @@
+"""What real clusters were seen to do beyond one guest: migration, backups, dead nodes, quorum, high availability."""
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+import pytest
+import requests
+from proxmoxer import ResourceException
+
+from lab.proxmox import crm
+from tests.contract.lab.conftest import MemoryRuntime, StandIn, end_of, make_template, serve
+
+_VMIDS = count(300)
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
+    """Start a stand-in whose nodes may be lost."""
+    running = serve(tmp_path_factory.mktemp("whole"), MemoryRuntime())
+    make_template(running.client())
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def api(own: StandIn) -> Any:
+    return own.client()
+
+
+@pytest.fixture
+def power(own: StandIn, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Give a function that takes a node's power away; all have it again afterwards."""
+    monkeypatch.setattr(crm, "DEAD_SECONDS", 0.1)
+    monkeypatch.setattr(crm, "FENCE_SECONDS", 0.3)
+    monkeypatch.setattr(crm, "ADOPT_SECONDS", 0.2)
+    lost: list[str] = []
+
+    def manage(name: str, node: str) -> None:
+        asyncio.run_coroutine_threadsafe(getattr(own.manager, name)(node), own.loop).result(10)
+
+    def lose(node: str) -> None:
+        lost.append(node)
+        manage("lose", node)
+
+    yield lose
+    for node in lost:
+        manage("give_back", node)
+
+
+@pytest.fixture
+def vmid(api: Any) -> int:
+    """Start a guest on pve2."""
+    number = next(_VMIDS)
+    clone = api.nodes("pve1").qemu(9000).clone.post(newid=number, name=f"vm{number}", target="pve2", full=1)
+    assert end_of(api, clone) == "OK"
+    api.nodes("pve2").qemu(number).config.put(ipconfig0=f"ip=198.18.0.{number % 200}/24", onboot=1)
+    assert end_of(api, api.nodes("pve2").qemu(number).status.start.post()) == "OK"
+    return number
+
+
+def node_of(api: Any, vmid: int) -> str:
+    return next(str(line["node"]) for line in api.cluster.resources.get(type="vm") if line["vmid"] == vmid)
+
+
+def until(condition: Any, seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_a_running_guest_migrates_only_when_asked_to_online(api: Any, vmid: int) -> None:
+    with pytest.raises(ResourceException, match="can't migrate running VM without --online"):
+        api.nodes("pve2").qemu(vmid).migrate.post(target="pve3")
+    assert end_of(api, api.nodes("pve2").qemu(vmid).migrate.post(target="pve3", online=1)) == "OK"
+    assert api.nodes("pve3").qemu(vmid).status.current.get()["status"] == "running"
+
+
+def test_the_list_names_the_old_node_for_a_moment(api: Any, vmid: int) -> None:
+    assert end_of(api, api.nodes("pve2").qemu(vmid).migrate.post(target="pve3", online=1)) == "OK"
+    until(lambda: node_of(api, vmid) == "pve3")
+
+
+def test_hamigrate_says_ok_before_anything_moved(api: Any, vmid: int) -> None:
+    api.cluster.ha.resources.post(sid=f"vm:{vmid}")
+    upid = api.nodes("pve2").qemu(vmid).migrate.post(target="pve3", online=1)
+    assert upid.split(":")[5] == "hamigrate"
+    assert end_of(api, upid) == "OK"
+    until(lambda: node_of(api, vmid) == "pve3")
+    api.cluster.ha.resources(f"vm:{vmid}").delete()
+
+
+def test_vzdump_on_a_node_without_the_guest_is_the_word_ok(api: Any, vmid: int) -> None:
+    assert api.nodes("pve1").vzdump.post(vmid=vmid, storage="shared") == "OK"
+    assert api.nodes("pve1").storage("shared").content.get(content="backup", vmid=vmid) == []
+
+
+def test_a_backup_comes_back_under_a_free_number_alone(api: Any, vmid: int) -> None:
+    assert end_of(api, api.nodes("pve2").vzdump.post(vmid=vmid, storage="shared", mode="snapshot")) == "OK"
+    (archive,) = api.nodes("pve1").storage("shared").content.get(content="backup", vmid=vmid)
+    with pytest.raises(ResourceException, match="already exists on node 'pve2'"):
+        api.nodes("pve3").qemu.post(vmid=vmid, archive=archive["volid"], storage="shared")
+    number = next(_VMIDS)
+    made = api.nodes("pve3").qemu.post(vmid=number, archive=archive["volid"], storage="shared", unique=1, onboot=0)
+    assert end_of(api, made) == "OK"
+    cards = [api.nodes(node).qemu(one).config.get()["net0"] for node, one in (("pve2", vmid), ("pve3", number))]
+    assert cards[0] != cards[1]
+
+
+def test_a_dead_node_answers_595_and_its_guests_go_on_showing_as_running(api: Any, vmid: int, power: Any) -> None:
+    def line() -> dict[str, Any]:
+        return next(dict(entry) for entry in api.cluster.resources.get() if entry.get("vmid") == vmid)
+
+    until(lambda: line()["status"] == "running")
+    power("pve2")
+    with pytest.raises(ResourceException) as refused:
+        api.nodes("pve2").qemu(vmid).status.current.get()
+    assert refused.value.status_code == 595
+    assert line()["status"] == "running"
+    assert next(node for node in api.nodes.get() if node["node"] == "pve2")["status"] == "offline"
+    with pytest.raises(ResourceException, match="already exists on node 'pve2'"):
+        api.nodes("pve3").qemu.post(vmid=vmid)
+
+
+def test_without_a_majority_reads_work_and_writes_are_refused(api: Any, power: Any) -> None:
+    power("pve2")
+    power("pve3")
+    assert api.cluster.status.get()[0]["quorate"] == 0
+    with pytest.raises(ResourceException, match="Permission denied") as refused:
+        api.nodes("pve1").qemu.post(vmid=999)
+    assert refused.value.status_code == 500
+
+
+def test_a_guest_that_comes_under_ha_after_its_nodes_death_is_started_elsewhere(
+    api: Any, vmid: int, power: Any
+) -> None:
+    power("pve2")
+    api.cluster.ha.resources.post(sid=f"vm:{vmid}")
+    until(lambda: node_of(api, vmid) != "pve2")
+    there = node_of(api, vmid)
+    until(lambda: api.nodes(there).qemu(vmid).status.current.get()["status"] == "running")
+    api.cluster.ha.resources(f"vm:{vmid}").delete()
+
+
+def test_what_ha_has_disabled_is_not_started_by_its_node(api: Any, vmid: int, own: StandIn, power: Any) -> None:
+    power("pve2")
+    api.cluster.ha.resources.post(sid=f"vm:{vmid}", state="disabled")
+    time.sleep(0.8)
+    assert node_of(api, vmid) == "pve2"
+    asyncio.run_coroutine_threadsafe(own.manager.give_back("pve2"), own.loop).result(10)
+    assert api.nodes("pve2").qemu(vmid).status.current.get()["status"] == "stopped"
+    api.cluster.ha.resources(f"vm:{vmid}").delete()
+
+
+def test_a_plug_is_pulled_over_http_by_who_has_the_token(own: StandIn, api: Any, vmid: int, power: Any) -> None:
+    """The lab's own path, beside the API: the machine behind the guest stops."""
+    del power  # its shorter times
+    token = json.loads((own.folder / "token.json").read_text())
+    url = f"https://127.0.0.1:{own.port}/lab/nodes/pve2/"
+    ca = str(own.folder / "ca.pem")
+    assert requests.post(f"{url}lost", verify=ca, timeout=5).status_code == 401
+    header = {"Authorization": f"PVEAPIToken={token['id']}={token['secret']}"}
+    assert requests.post(f"{url}lost", headers=header, verify=ca, timeout=5).json() == {"data": ["pve2"]}
+    assert api.cluster.status.get()[2]["online"] == 0
+    assert requests.post(f"{url}back", headers=header, verify=ca, timeout=5).json() == {"data": []}
+    until(lambda: api.nodes("pve2").qemu(vmid).status.current.get()["status"] == "running")

@@ -1,0 +1,102 @@
+"""Things break in the middle of an apply: it says so, and the next run ends in the wanted state, nothing doubled."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from lab.proxmox import auth, disks
+from lab.proxmox.errors import TaskError
+from proxmox import cli
+from proxmox.api import Api
+from proxmox.calls import Call
+from tests.unit.proxmox.conftest import Inventory, StandIn
+
+Heal = Callable[[], None]
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxmox.apply.reach", lambda *_: None)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr("lab.proxmox.api.cluster.UNKNOWN_SECONDS", 0)
+    monkeypatch.setattr("lab.proxmox.crm.DEAD_SECONDS", 0.02)
+    monkeypatch.setattr("lab.proxmox.crm.GHOST_SECONDS", 0.1)
+    # Patience with what does not come back would only make these tests long.
+    monkeypatch.setattr("proxmox.api._READ_ATTEMPTS", 2)
+    monkeypatch.setattr("proxmox.converge._FAILURES", 1)
+
+
+def lose_node(stand_in: StandIn) -> Heal:
+    stand_in.lose("pve2")
+    return lambda: stand_in.give_back("pve2")
+
+
+def lose_quorum(stand_in: StandIn) -> Heal:
+    stand_in.store.cluster.lost |= {"pve2": 0.0, "pve3": 0.0}
+    return stand_in.store.cluster.lost.clear
+
+
+def expire_token(stand_in: StandIn) -> Heal:
+    kept = stand_in.store.cluster.secrets.pop(auth.TOKEN)
+    return lambda: stand_in.store.cluster.secrets.update({auth.TOKEN: kept})
+
+
+def fill_disk(_: StandIn) -> Heal:
+    whole = disks.clone
+
+    def full(*_: Any, **__: Any) -> None:
+        raise TaskError("clone failed: unable to create image: No space left on device")
+
+    disks.clone = full
+    return lambda: setattr(disks, "clone", whole)
+
+
+@pytest.mark.parametrize(
+    ("fault", "at", "said"),
+    [
+        (lose_node, 5, "the node does not answer (595 No route to host)"),
+        (lose_node, 9, "the node does not answer (595 No route to host)"),
+        (lose_quorum, 4, ""),
+        (lose_quorum, 8, ""),
+        (expire_token, 6, "refuses the token automation@pve!centralino (no such token"),
+        (fill_disk, 3, "No space left on device"),
+    ],
+)
+def test_what_breaks_in_the_middle_is_told_and_taken_up(
+    at_stand_in: Inventory,
+    stand_in: StandIn,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    fault: Callable[[StandIn], Heal],
+    at: int,
+    said: str,
+) -> None:
+    """``at`` is the write after whose answer it breaks: 1 to 3 make the template, then three guests side by side."""
+    at_stand_in.write()
+    once, sent, heals = Api._once, list[Call](), list[Heal]()  # noqa: SLF001
+
+    def breaking(api: Api, call: Call) -> Any:
+        answer = once(api, call)
+        if call.method != "GET":
+            sent.append(call)
+            if len(sent) == at:
+                heals.append(fault(stand_in))
+        return answer
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Api, "_once", breaking)
+        assert cli.main(["apply", "-i", "cluster"]) == 1
+    wrong = capsys.readouterr().err
+    assert said in wrong
+    assert "Traceback" not in wrong
+
+    heals[0]()
+    assert cli.main(["apply", "-i", "cluster"]) == 0, capsys.readouterr().err
+    assert cli.main(["plan", "-i", "cluster"]) == 0
+    made = Counter(task.type for task in stand_in.store.cluster.tasks if task.exitstatus == "OK")
+    assert (made["download"], made["qmcreate"], made["qmtemplate"], made["qmclone"]) == (1, 1, 1, 3)
+    assert set(stand_in.store.cluster.guests) == {101, 121, 131, 9000}
+    assert all(stand_in.machines.running[vmid] for vmid in (101, 121, 131))
