@@ -157,13 +157,18 @@ def _vocabulary(raw: Mapping[str, Any], templar: Any) -> Iterator[str]:  # noqa:
     """Yield a sentence for each variable of the cluster or a role that cannot be right."""
     from ansible.errors import AnsibleError  # noqa: PLC0415
 
-    places = {str(name): _origin(name, value) for name, value in raw.items()}
     group_vars = f"{shown(str(raw['inventory_dir']))}/group_vars/all"
-    for name, what in vocabulary.unknown(places):
-        yield f"{places[name] or group_vars}: {name} {what}"
+    for name, value in raw.items():
+        if what := vocabulary.unknown(str(name)):
+            yield f"{_origin(name, value) or group_vars}: {name} {what}"
     try:
-        for name, what in vocabulary.wrong(places, lambda name: templar.template(raw[name])):
-            yield f"{places.get(name) or group_vars}: {name} {what}"
+        for name, spec in vocabulary.cluster().items():
+            if name not in raw:
+                yield f"{group_vars}: {name} is not set: {spec['description']}"
+            elif what := vocabulary.wrong(name, templar.template(raw[name])):
+                # the key as it was loaded, which knows where it stands
+                key = next(key for key in raw if key == name)
+                yield f"{_origin(key, raw[name]) or group_vars}: {name} {what}"
     except AnsibleError as error:
         yield f"{group_vars}: the cluster's variables cannot be evaluated: {_evaluation(error)}"
 

@@ -7,7 +7,7 @@ What there is, is read from where it is documented: ``inventories/variables.yml`
 # mypy: disable-error-code="import-untyped"
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -37,35 +37,33 @@ def cluster() -> Mapping[str, Mapping[str, Any]]:
     return _document(_CHECKOUT / "inventories/variables.yml")
 
 
-def unknown(names: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Yield each name that begins as a role's or the cluster's do and is none of them, with what is wrong."""
-    for name in names:
-        # pbx_agent before a role pbx
-        owners = sorted((owner for owner in known() if name.startswith(f"{owner}_")), key=len)
-        if not owners or name in known()[owners[-1]] or name.startswith(_OWN_NAMES):
-            continue
-        owner = owners[-1]
-        close = difflib.get_close_matches(name, known()[owner], n=1)
-        whose = "the cluster" if owner == _CLUSTER else f"the role {owner}"
-        lists = "inventories/variables.yml" if owner == _CLUSTER else f"roles/{owner}/README.md"
-        yield name, f"is not a variable of {whose}; {f'did you mean {close[0]}?' if close else f'{lists} lists them'}"
+@cache
+def unknown(name: str) -> str | None:
+    """Return what is wrong with a name that begins as a role's or the cluster's do and is none of them; else None."""
+    # pbx_agent before a role pbx
+    owners = sorted((owner for owner in known() if name.startswith(f"{owner}_")), key=len)
+    if not owners or name in known()[owners[-1]] or name.startswith(_OWN_NAMES):
+        return None
+    owner = owners[-1]
+    close = difflib.get_close_matches(name, known()[owner], n=1)
+    whose = "the cluster" if owner == _CLUSTER else f"the role {owner}"
+    lists = "inventories/variables.yml" if owner == _CLUSTER else f"roles/{owner}/README.md"
+    return f"is not a variable of {whose}; {f'did you mean {close[0]}?' if close else f'{lists} lists them'}"
 
 
-def wrong(names: Iterable[str], evaluate: Callable[[str], object]) -> Iterator[tuple[str, str]]:
-    """Yield each of the cluster's variables that is missing or of another type, with what is wrong.
+def wrong(name: str, value: object) -> str | None:
+    """Return what is wrong with the templated value of one of the cluster's variables; None where its type is right."""
+    if not _validator(name).validate({name: value}).error_messages:
+        return None
+    spec = cluster()[name]
+    return f"is {value!r} and must be {_KINDS[spec['type']]}: {spec['description']}"
 
-    ``evaluate`` returns a variable's value, templated; what it raises passes through.
-    """
+
+@cache
+def _validator(name: str) -> Any:  # noqa: ANN401 (Ansible is not typed)
     from ansible.module_utils.common.arg_spec import ArgumentSpecValidator  # noqa: PLC0415 (takes its time)
 
-    present = set(names)
-    for name, spec in cluster().items():
-        if name not in present:
-            yield name, f"is not set: {spec['description']}"
-            continue
-        facts = {key: value for key, value in spec.items() if key != "description"}
-        if ArgumentSpecValidator({name: facts}).validate({name: evaluate(name)}).error_messages:
-            yield name, f"is {evaluate(name)!r} and must be {_KINDS[spec['type']]}: {spec['description']}"
+    return ArgumentSpecValidator({name: {key: fact for key, fact in cluster()[name].items() if key != "description"}})
 
 
 _KINDS = {"str": "text", "path": "a path", "bool": "true or false", "list": "a list"}

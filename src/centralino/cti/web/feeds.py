@@ -7,6 +7,7 @@ than a fifth of the time until the 2 ms are full.
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Mapping
 from typing import Any, Final, Literal, Protocol, override
@@ -41,7 +42,7 @@ class Reader(Protocol):
         """Send whole frames; never blocks."""
 
 
-class Feed:
+class Feed(ABC):
     """The clients of one tenant and format, and what they have not been sent yet."""
 
     def __init__(self, tenant: int, boards: Boards) -> None:
@@ -52,13 +53,13 @@ class Feed:
         """Those that keep up."""
         self._boards = boards
 
+    @abstractmethod
     def collect(self) -> bytes:
         """Return the frames since the last call, empty where there are none."""
-        raise NotImplementedError
 
+    @abstractmethod
     def snapshot(self) -> bytes:
         """Return the frames that bring a client to where :meth:`collect` was last called, or further."""
-        raise NotImplementedError
 
 
 class LiveFeed(Feed):
