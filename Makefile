@@ -6,6 +6,8 @@ INVENTORY ?= inventories/lab
 venv := .venv/.complete
 tests := .venv/.tests
 python := .venv/bin/python
+# A file's tests stay together: they share what is slow to start, and some share the names of their containers.
+parallel := -n auto --maxprocesses 4 --dist loadfile
 
 .PHONY: help
 help: ## list these commands
@@ -38,10 +40,10 @@ lint: $(venv) ## ruff, mypy, ansible-lint, yamllint, the inventories' syntax
 	@scripts/lint
 
 unit: $(tests) ## fast tests of pure code and of every template
-	@$(python) -m pytest tests/unit
+	@$(python) -m pytest $(parallel) tests/unit
 
 contract: $(tests) ## the parts against each other and against the Proxmox API's schema
-	@$(python) -m pytest tests/contract
+	@$(python) -m pytest $(parallel) tests/contract
 
 roles: $(venv) ## every role in its container (ROLES="nginx pki" for some)
 	@$(python) -m lab up

@@ -62,7 +62,7 @@ def test_without_sys_resource_a_hook_takes_the_device_filter_away(tmp_path: Path
 
 def test_a_pid_file_counts_only_for_the_program_it_was_written_for(tmp_path: Path) -> None:
     (tmp_path / "pid").write_text(str(os.getpid()))
-    assert read_pid(tmp_path / "pid", runs="pytest") == os.getpid()
+    assert read_pid(tmp_path / "pid", runs="python") == os.getpid()
     assert read_pid(tmp_path / "pid", runs="another program") is None
     assert read_pid(tmp_path / "none", runs="") is None
 
