@@ -109,7 +109,7 @@ def test_a_mail_that_is_too_large_is_refused_at_once(host: Host) -> None:
 def test_bad_input_leaves_the_running_service_alone(
     host: Host, converge: Converge, variables: dict[str, object], sentence: str
 ) -> None:
-    state = "systemctl show --property MainPID,NeedDaemonReload postfix; sha256sum /etc/postfix/*"
+    state = "systemctl show --property MainPID,NeedDaemonReload postfix; sha256sum /etc/postfix/*.cf"
     before = host.check_output(state)
     assert sentence in " ".join(converge(fails=True, **variables).replace("''", "'").split())
     assert host.check_output(state) == before

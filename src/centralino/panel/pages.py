@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from centralino.panel import config
 from centralino.panel.forms import LoginForm
-from centralino.panel.models import Tenant, User
+from centralino.panel.models import Role, Tenant, User
 from centralino.panel.services import tenants, tokens
 
 STATES = (
@@ -24,6 +24,13 @@ STATES = (
     ("unregistered", "Not registered"),
 )
 """The five states of ``contract.live`` as people call them, in the order of the legend."""
+SECTIONS = (
+    ("calls", "Calls"),
+    ("queues", "Queues"),
+    ("parked", "Parked"),
+    ("conferences", "Conferences"),
+)
+"""What stands beside the extensions, by its name in ``contract.live``."""
 
 
 class Login(LoginView):
@@ -50,6 +57,9 @@ def live(request: HttpRequest) -> HttpResponse:
         "tenant": tenant,
         "extensions": tenants.extensions(tenant),
         "states": STATES,
+        "sections": SECTIONS,
+        "own": user.extension.number if user.extension else "",
+        "leads": user.role != Role.USER,
         "cti_url": config.site().cti_url,
     }
     return render(request, "panel/live.html", context)

@@ -4,6 +4,7 @@
 
 import asyncio
 import queue
+import re
 import shutil
 import ssl
 import subprocess
@@ -11,12 +12,30 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from websockets.asyncio.server import ServerConnection, serve
 
-from centralino.contract.live import ChangeMessage, ExtensionState, HeartbeatMessage, SnapshotMessage, State
+from centralino.contract.live import (
+    ActionMessage,
+    Agent,
+    Call,
+    CallParty,
+    ChangeMessage,
+    Conference,
+    ErrorMessage,
+    ExtensionState,
+    HeartbeatMessage,
+    Parked,
+    Participant,
+    Queue,
+    ResultMessage,
+    SnapshotMessage,
+    State,
+    Waiting,
+)
 from tests.unit.panel import environment
 from tests.unit.panel.samples import PASSWORD
 from tests.unit.panel.test_services import verified
@@ -27,6 +46,9 @@ class Proxy:
 
     def __init__(self, tls: ssl.SSLContext) -> None:
         self.paths: queue.Queue[str] = queue.Queue()
+        self.asked: queue.Queue[ActionMessage] = queue.Queue()
+        self.refusal = ""
+        """Why every action is refused; carried out where empty."""
         self._tls = tls
         self._loop = asyncio.new_event_loop()
         self._pages: set[ServerConnection] = set()
@@ -51,7 +73,11 @@ class Proxy:
         self.paths.put(page.request.path)
         await page.send(self._first(page.request.path))
         self._pages.add(page)
-        await page.wait_closed()
+        async for text in page:
+            asked = ActionMessage.model_validate_json(text)
+            self.asked.put(asked)
+            answer = ErrorMessage(code="failed", message=self.refusal, id=asked.id) if self.refusal else None
+            await page.send((answer or ResultMessage(id=asked.id)).model_dump_json())
         self._pages.discard(page)
 
     def _first(self, path: str) -> str:
@@ -74,6 +100,13 @@ class Proxy:
         self._sequence += 1 + skip
         text = ChangeMessage(seq=self._sequence, extensions={number: self._since(state)}).model_dump_json()
         self.missed = None if skip else text
+        self._do(lambda page: page.send(text))
+
+    def tell(self, **sections: Any) -> None:
+        """Tell all pages what is new in sections beside the extensions."""
+        self._sequence += 1
+        text = ChangeMessage(seq=self._sequence, extensions={}, **sections).model_dump_json()
+        self.missed = text
         self._do(lambda page: page.send(text))
 
     def forget(self) -> None:
@@ -249,3 +282,80 @@ def test_a_page_whose_session_ended_goes_to_the_log_in(page: Page, proxy: Proxy)
     page.context.clear_cookies()
     proxy.drop()
     page.wait_for_selector("input[name=password]")
+
+
+NOW = int(time.time() * 1000)
+ANNA = CallParty(extension="101", number="101", name="Anna", channel="PJSIP/t175-a-1", state="up")
+CARRIER = CallParty(number="0891234", name="<img src=x onerror=alert(1)>")
+BRUNO = CallParty(extension="102", number="102", name="Bruno", channel="PJSIP/t175-b-2", state="ringing")
+
+
+def test_what_goes_on_stands_beside_the_tiles_and_goes_with_its_end(page: Page, proxy: Proxy) -> None:
+    state(page, "101", "free")
+    calls, queues = page.locator("[data-section=calls]"), page.locator("[data-section=queues]")
+    expect(calls).to_contain_text("Nobody is on the phone.")
+    expect(queues).to_be_hidden()
+    proxy.tell(
+        calls={"pbx01:1": Call(state="up", since=NOW - 65_000, parties=(ANNA, CARRIER))},
+        queues={
+            "sales": Queue(
+                waiting=(Waiting(number="0897654", position=1, since=NOW),),
+                agents=(Agent(name="Bruno", extension="102", state="free", paused=True, reason="lunch"),),
+            )
+        },
+        parked={"701": Parked(number="0893", since=NOW)},
+        conferences={"8000": Conference(participants=(Participant(extension="102", number="102", since=NOW),))},
+    )
+    # a caller's name is text, whatever it is
+    expect(calls).to_contain_text("101 Anna → 0891234 <img src=x onerror=alert(1)>")
+    expect(calls.locator("[data-clock]")).to_have_text(re.compile(r"^\d+:\d\d$"))
+    expect(calls.locator("[data-state]")).to_have_attribute("data-state", "busy")
+    expect(queues).to_contain_text("1. 0897654")
+    expect(queues).to_contain_text("paused: lunch")
+    expect(page.locator("[data-section=parked]")).to_contain_text("701: 0893")
+    expect(page.locator("[data-section=conferences]")).to_contain_text("8000")
+    proxy.tell(calls={"pbx01:1": None}, queues={"sales": None}, parked={"701": None}, conferences={"8000": None})
+    expect(calls).to_contain_text("Nobody is on the phone.")
+    expect(queues).to_be_hidden()
+
+
+def test_what_goes_on_is_forgotten_with_the_connection_and_resumed(page: Page, proxy: Proxy) -> None:
+    state(page, "101", "free")
+    calls = page.locator("[data-section=calls]")
+    proxy.tell(calls={"pbx01:1": Call(state="up", since=NOW, parties=(ANNA, CARRIER))})
+    expect(calls).to_contain_text("0891234")
+    proxy.drop()  # it comes back, and nothing was missed
+    expect(page.locator("[data-live]")).to_have_attribute("data-live", "connected")
+    expect(calls).to_contain_text("0891234")
+    proxy.stop()
+    expect(page.locator("[data-banner]")).to_be_visible()
+    expect(calls).not_to_contain_text("0891234")
+
+
+def test_a_person_calls_hangs_up_and_picks_up(page: Page, proxy: Proxy) -> None:
+    state(page, "101", "free")
+    expect(page.locator("[data-call]")).to_have_count(1)  # not oneself
+    page.locator("[data-call='102']").focus()
+    page.keyboard.press("Enter")
+    asked = proxy.asked.get(timeout=10)
+    assert (asked.action, asked.number) == ("originate", "102")
+    proxy.tell(calls={"pbx01:1": Call(state="up", since=NOW, parties=(ANNA, CARRIER))})
+    page.get_by_role("button", name="Hang up").click()
+    asked = proxy.asked.get(timeout=10)
+    assert (asked.action, asked.channel) == ("hangup", ANNA.channel)
+    proxy.tell(calls={"pbx01:1": None, "pbx01:2": Call(state="ringing", since=NOW, parties=(CARRIER, BRUNO))})
+    page.get_by_role("button", name="Pick up").click()
+    asked = proxy.asked.get(timeout=10)
+    assert (asked.action, asked.channel) == ("pickup", BRUNO.channel)
+
+
+def test_a_refusal_is_read_and_a_user_is_offered_no_more_than_he_may(page: Page, proxy: Proxy) -> None:
+    state(page, "101", "free")
+    proxy.refusal = "this call is another's: ask a supervisor"
+    page.locator("[data-call='102']").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert").filter(has_text="ask a supervisor")).to_be_visible()
+    others = BRUNO.model_copy(update={"state": "up"})
+    proxy.tell(calls={"pbx01:2": Call(state="up", since=NOW, parties=(CARRIER, others))})
+    expect(page.locator("[data-section=calls]")).to_contain_text("102 Bruno")
+    expect(page.locator("[data-section=calls] button")).to_have_count(0)

@@ -1,5 +1,5 @@
 // The connection to the CTI proxy: a new token for each attempt, a hole in `seq` or a silent network leads to a new one.
-// After a short break the proxy sends what was missed alone.
+// After a short break the proxy sends what was missed alone. Actions go the same way back.
 
 const FIRST_DELAY = 500; // ms; doubled with each failure
 const LONGEST_DELAY = 15_000;
@@ -8,19 +8,24 @@ const CONNECT_TIMEOUT = 10_000;
 const SILENCE = 45_000; // the proxy sends a heartbeat every 20 s
 const SLEEP_CHECK = 5_000; // a timer that comes much later than this means that the machine slept
 
+const SECTIONS = ["extensions", "calls", "queues", "parked", "conferences"];
+const LOST = "The connection is lost: try again when it is back.";
+
 /**
- * Keeps a tenant's states coming until the page goes away.
+ * Keeps a tenant's picture coming until the page goes away.
  *
  * `takeToken()` answers a promise of `{token, url}`, or of null where the person is logged out.
- * `handlers`: `snapshot(extensions)`, `change(extensions)`, `lost()`, `loggedOut()`; the extensions are those of
- * `centralino.contract.live`: number → {state, since}.
+ * `handlers`: `snapshot(picture)`, `change(sections)`, `lost()`, `loggedOut()`. A picture has all the sections of
+ * `centralino.contract.live`, a change those in which something is new, each name → entry; null is no more.
  */
 export class Connection {
   #takeToken;
   #handlers;
   #socket = null;
   #sequence = null; // of the last message, also that of a connection that is lost
-  #extensions = {}; // as of that message
+  #picture = {}; // as of that message
+  #asked = 0;
+  #answers = new Map(); // an action's id → what its promise waits for
   #resuming = false;
   #silence = null;
   #failures = 0;
@@ -81,7 +86,7 @@ export class Connection {
     switch (message.type) {
       case "snapshot":
         this.#sequence = message.seq;
-        this.#extensions = message.extensions;
+        this.#picture = Object.fromEntries(SECTIONS.map((section) => [section, message[section] ?? {}]));
         this.#arrived();
         break;
       case "heartbeat":
@@ -94,13 +99,42 @@ export class Connection {
           return;
         }
         this.#sequence = message.seq;
-        Object.assign(this.#extensions, message.extensions);
+        this.#merge(message);
         if (this.#resuming) this.#arrived();
-        else this.#handlers.change(message.extensions);
+        else this.#handlers.change(message);
+        break;
+      case "result":
+        this.#answer(message.id, null);
         break;
       case "error":
-        this.#drop(socket);
+        if (message.id) this.#answer(message.id, message.message);
+        else this.#drop(socket);
         break;
+    }
+  }
+
+  /** Ask for an action of `contract.live`; answers a promise of null, or of the sentence why it was refused. */
+  act(action) {
+    const socket = this.#socket;
+    if (socket?.readyState !== WebSocket.OPEN) return Promise.resolve(LOST);
+    const id = String(++this.#asked);
+    return new Promise((resolve) => {
+      this.#answers.set(id, resolve);
+      socket.send(JSON.stringify({ type: "action", id, ...action }));
+    });
+  }
+
+  #answer(id, sentence) {
+    this.#answers.get(id)?.(sentence);
+    this.#answers.delete(id);
+  }
+
+  #merge(change) {
+    for (const section of SECTIONS) {
+      for (const [name, entry] of Object.entries(change[section] ?? {})) {
+        if (entry === null) delete this.#picture[section][name];
+        else this.#picture[section][name] = entry;
+      }
     }
   }
 
@@ -109,16 +143,21 @@ export class Connection {
     this.#resuming = false;
     clearTimeout(this.#settled);
     this.#settled = setTimeout(() => (this.#failures = 0), SETTLE_TIME);
-    this.#handlers.snapshot(this.#extensions);
+    this.#handlers.snapshot(this.#picture);
   }
 
   #drop(socket) {
     if (socket !== this.#socket) return;
+    this.#forget();
+    socket.close();
+    this.#retry();
+  }
+
+  #forget() {
     this.#socket = null;
     clearTimeout(this.#settled);
     clearTimeout(this.#silence);
-    socket.close();
-    this.#retry();
+    for (const id of [...this.#answers.keys()]) this.#answer(id, LOST);
   }
 
   #retry() {
@@ -132,9 +171,7 @@ export class Connection {
 
   #restart() {
     const socket = this.#socket;
-    this.#socket = null;
-    clearTimeout(this.#settled);
-    clearTimeout(this.#silence);
+    this.#forget();
     socket?.close();
     this.#failures = 0;
     this.#handlers.lost();

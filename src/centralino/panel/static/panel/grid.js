@@ -1,23 +1,10 @@
 // The tiles: their states, their clocks, the legend's counts, the filter, and what is read aloud.
 
-const TICK = 1_000;
+import { duration, everySecond } from "./clock.js";
+
 const ANNOUNCE_EVERY = 3_000;
 const ANNOUNCED_SINGLY = 3;
 const CALL_STATES = new Set(["busy", "ringing", "held"]);
-
-/** Write a duration in ms: calls to the second, everything else as coarse as people speak. */
-export function duration(milliseconds, precise) {
-  const seconds = Math.max(0, Math.floor(milliseconds / 1000));
-  const minutes = Math.floor(seconds / 60);
-  const hours = Math.floor(minutes / 60);
-  const two = (number) => String(number).padStart(2, "0");
-  if (precise) {
-    return hours ? `${hours}:${two(minutes % 60)}:${two(seconds % 60)}` : `${minutes}:${two(seconds % 60)}`;
-  }
-  if (minutes < 1) return "just now";
-  if (hours < 1) return `${minutes} min`;
-  return hours < 48 ? `${hours} h` : `${Math.floor(hours / 24)} d`;
-}
 
 export class Grid {
   #tiles = new Map(); // number → {element, label, clock, state, since, text}
@@ -57,8 +44,7 @@ export class Grid {
       this.#filter();
     });
     document.addEventListener("keydown", (event) => this.#key(event));
-    setInterval(() => document.hidden || this.#tick(), TICK);
-    document.addEventListener("visibilitychange", () => document.hidden || this.#tick());
+    everySecond(() => this.#tick());
     this.#count();
   }
 

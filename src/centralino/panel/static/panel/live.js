@@ -1,5 +1,6 @@
 // The live page: the server renders the tiles without a state, this brings the states.
 
+import { Activity } from "./activity.js";
 import { Connection } from "./connection.js";
 import { Grid } from "./grid.js";
 
@@ -7,6 +8,7 @@ const root = document.querySelector("[data-live]");
 const banner = root.querySelector("[data-banner]");
 const status = root.querySelector("[data-status]");
 const grid = new Grid(root);
+const activity = new Activity(root, (action) => connection.act(action));
 
 function show(connection) {
   if (root.dataset.live === connection) return;
@@ -28,15 +30,18 @@ async function takeToken() {
 }
 
 const connection = new Connection(takeToken, {
-  snapshot(extensions) {
-    grid.snapshot(extensions);
+  snapshot(picture) {
+    grid.snapshot(picture.extensions);
+    activity.snapshot(picture);
     show("connected");
   },
-  change(extensions) {
-    grid.change(extensions);
+  change(sections) {
+    grid.change(sections.extensions);
+    activity.change(sections);
   },
   lost() {
     grid.forget();
+    activity.forget();
     show("lost");
   },
   loggedOut() {
