@@ -16,8 +16,8 @@ from centralino.cti.ami.message import parse
 from centralino.cti.web import amiws, frames
 from tests.benchmarks.cti.fake_ami import SECRET, FakeAmi
 from tests.contract.cti.certificates import Authority
-from tests.contract.cti.conftest import free_port
 from tests.contract.cti.panel import Panel, Signer
+from tests.ports import free_port
 
 TENANT = 175
 EVENT = (

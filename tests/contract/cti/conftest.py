@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -21,14 +20,9 @@ from centralino.cti.tokens import Keys
 from tests.benchmarks.cti.fake_ami import SECRET, FakeAmi
 from tests.contract.cti.certificates import Authority
 from tests.contract.cti.panel import Panel, Signer
+from tests.ports import free_port
 
 ORIGIN = "https://panel.example.org"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

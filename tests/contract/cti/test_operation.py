@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from tests.benchmarks.cti.fake_ami import event
-from tests.contract.cti.conftest import Stage, free_port, message, until
+from tests.contract.cti.conftest import Stage, message, until
 from tests.contract.cti.test_admission import http
+from tests.ports import free_port
 
 Run = Callable[[Callable[[Stage], Coroutine[Any, Any, None]]], None]
 

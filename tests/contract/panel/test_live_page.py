@@ -36,6 +36,7 @@ from centralino.contract.live import (
     State,
     Waiting,
 )
+from tests.ports import free_port
 from tests.unit.panel import environment
 from tests.unit.panel.samples import PASSWORD
 from tests.unit.panel.test_services import verified
@@ -153,7 +154,7 @@ def certificate() -> tuple[Path, Path]:
 @pytest.fixture(scope="module")
 def address(database: None, certificate: tuple[Path, Path]) -> Iterator[str]:
     """Run the panel over TLS for a browser."""
-    with environment.tls_server(*certificate, 18743) as address:
+    with environment.tls_server(*certificate, free_port()) as address:
         yield address
 
 

@@ -20,10 +20,12 @@ import django
 import httpx
 import pytest
 
+from tests.ports import free_port
+
 FOLDER = Path(tempfile.mkdtemp(prefix="centralino-panel-"))
 CONFIG = FOLDER / "panel.toml"
 APP_SOCKET = FOLDER / "run" / "panel.sock"
-CTI_PORT = 18777
+CTI_PORT = free_port()
 _DATABASE_FOLDER = FOLDER / "postgresql"
 _USER = "centralino-panel"
 

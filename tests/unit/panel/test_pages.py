@@ -9,6 +9,7 @@ from django.test import Client
 from centralino.contract.tokens import Claims
 from centralino.panel.models import User
 from centralino.panel.services import publish
+from tests.unit.panel import environment
 from tests.unit.panel.samples import PASSWORD
 from tests.unit.panel.test_services import verified
 
@@ -24,7 +25,7 @@ def log_in(client: Client, login: str) -> Client:
 def claims(client: Client, **data: str) -> Claims:
     response = client.post("/live/token", data)
     assert response.status_code == 200
-    assert response.json()["url"] == "wss://localhost:18777/live"
+    assert response.json()["url"] == f"wss://localhost:{environment.CTI_PORT}/live"
     return verified(response.json()["token"])
 
 
@@ -122,7 +123,7 @@ def test_every_page_carries_the_browsers_orders(client: Client) -> None:
     response = client.get("/login")
     policy = response["Content-Security-Policy"]
     assert "default-src 'none'" in policy
-    assert "connect-src 'self' wss://localhost:18777" in policy
+    assert f"connect-src 'self' wss://localhost:{environment.CTI_PORT}" in policy
     assert "unsafe" not in policy
     assert response["X-Frame-Options"] == "DENY"
     assert response["X-Content-Type-Options"] == "nosniff"
