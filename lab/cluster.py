@@ -23,10 +23,22 @@ class Cluster:
     @cached_property
     def hosts(self) -> dict[str, dict[str, Any]]:
         """All guests' variables by inventory name, as ``ansible-inventory`` resolves them."""
-        tool = Path(sys.executable).with_name("ansible-inventory")
-        listed = json.loads(run([str(tool), "-i", str(self.inventory), "--list"]))
-        variables: dict[str, dict[str, Any]] = listed["_meta"]["hostvars"]
+        variables: dict[str, dict[str, Any]] = self._listed["_meta"]["hostvars"]
         return variables
+
+    def members(self, group: str) -> list[str]:
+        """Return the guests of a function group."""
+        return list(self._listed.get(group, {}).get("hosts", []))
+
+    def groups(self, guest: str) -> set[str]:
+        """Return a guest's function groups."""
+        return {group for group in self._listed if guest in self.members(group)}
+
+    @cached_property
+    def _listed(self) -> dict[str, Any]:
+        tool = Path(sys.executable).with_name("ansible-inventory")
+        listed: dict[str, Any] = json.loads(run([str(tool), "-i", str(self.inventory), "--list"]))
+        return listed
 
     def address(self, guest: str) -> str:
         """Return a guest's address."""

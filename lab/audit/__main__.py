@@ -26,8 +26,8 @@ CHECKS: dict[str, Callable[[Auditor], Iterator[Verdict]]] = {
     "lynis": hardening.check_lynis,
     "exposure": hardening.check_exposure,
     "tls": tls.check,
+    # last: sshd shuts out who probes it for a while, and an attack may end in a ban
     "ssh": ssh.check,
-    # last: an attack may end in a ban
     "sip": sip.check,
 }
 

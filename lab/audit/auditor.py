@@ -14,7 +14,7 @@ from lab.paths import Paths
 from lab.podman import NETWORK, Podman
 
 NAME = "lab-auditor"
-STRANGER = "198.18.0.180"
+STRANGER = "198.18.0.190"
 VANTAGES = {"everybody": STRANGER, "guests": "198.18.0.60", "voice": "198.18.0.250"}
 """From where each network of docs/architecture.md is looked at; management is the lab's gateway, this machine."""
 

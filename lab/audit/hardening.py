@@ -10,11 +10,11 @@ INDEX = 85
 """Lynis' hardening index that each guest reaches."""
 OURS, OTHERS = 2.5, 4.0
 """systemd-analyze's exposure that our services, and those of others that we run, have at most."""
-_LYNIS_FILES = ("usr/sbin/lynis", "usr/share/lynis", "etc/lynis/default.prf")
+_LYNIS_FILES = ("usr/sbin/lynis", "usr/share/lynis", "etc/lynis")
 _LYNIS = (
     "cd usr/share/lynis; sh ../../sbin/lynis audit system --quick --no-colors --quiet"
-    " --profile $place/etc/lynis/default.prf --logfile $place/log --report-file $place/report"
-    " >/dev/null 2>&1; cat $place/report"
+    " --profile $place/etc/lynis/default.prf --plugindir $place/etc/lynis/plugins"
+    " --logfile $place/log --report-file $place/report >/dev/null 2>&1; cat $place/report"
 )
 _EXPOSURE = re.compile(r"^(\S+)\.service\s+([\d.]+)\s", re.MULTILINE)
 _PARTS = re.compile(r"^(nginx|postgresql@.*|asterisk|coturn|openvpn.*|postfix|ntpsec|fail2ban)$")

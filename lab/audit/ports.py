@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from lab.audit.auditor import VANTAGES, Auditor
 from lab.audit.verdict import Verdict
-from lab.cluster import Cluster
 from lab.paths import CHECKOUT
 
 DOCUMENT = CHECKOUT / "docs" / "architecture.md"
@@ -52,7 +51,7 @@ def check(auditor: Auditor) -> Iterator[Verdict]:
     """Scan every guest from every network."""
     table = documented()
     for guest in auditor.cluster.hosts:
-        groups = _groups(auditor.cluster, guest)
+        groups = auditor.cluster.groups(guest)
         for network, address in [*VANTAGES.items(), ("management", "")]:
             found = _scan(auditor, guest, network, address)
             due = expected(groups, network, table)
@@ -63,10 +62,6 @@ def check(auditor: Auditor) -> Iterator[Verdict]:
             yield Verdict(
                 "ports", f"{guest} from {network}", ", ".join(sorted(found)) or "none", "as documented", findings
             )
-
-
-def _groups(cluster: Cluster, guest: str) -> set[str]:
-    return set(cluster.hosts[guest]["group_names"])
 
 
 def _scan(auditor: Auditor, guest: str, network: str, address: str) -> set[str]:

@@ -11,9 +11,7 @@ NUMBERS = "100-199"
 
 def check(auditor: Auditor) -> Iterator[Verdict]:
     """Look for extensions by their numbers: every answer has to be the same as for one that is not there."""
-    for guest in auditor.cluster.hosts:
-        if "pbx" not in auditor.cluster.hosts[guest]["group_names"]:
-            continue
+    for guest in auditor.cluster.members("pbx"):
         address = auditor.cluster.address(guest)
         seen = auditor.run(f"svmap-{guest}.txt", "svmap", address)
         yield Verdict(

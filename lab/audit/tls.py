@@ -20,18 +20,18 @@ def check(auditor: Auditor) -> Iterator[Verdict]:
     hosts = auditor.cluster.hosts
     auditor.write(_CA, auditor.cluster.ssh("web01", f"cat {_GUESTS_CA}"))
     for name, group, port in PORTS:
-        for guest in (guest for guest in hosts if group in hosts[guest]["group_names"]):
+        for guest in auditor.cluster.members(group):
             place, file = f"{guest}.{hosts[guest]['cluster_domain']}:{port}", f"/tmp/{guest}-{port}.json"  # noqa: S108
             options = [*_OPTIONS, "--add-ca", _CA, "--jsonfile", file, "--ip", auditor.cluster.address(guest)]
             auditor.run(f"testssl-{guest}-{port}.txt", "testssl", *options, place)
             yield _verdict(f"{name}, {guest}", auditor.run(f"testssl-{guest}-{port}.json", "cat", file))
-    for guest in (guest for guest in hosts if "pbx" in hosts[guest]["group_names"]):
+    for guest in auditor.cluster.members("pbx"):
         command = (
             "TESTSSL_INSTALL_DIR=$place/usr/share/testssl.sh PATH=$PATH:$place/usr/bin bash usr/bin/testssl"
             f" {shlex.join(_OPTIONS)} --add-ca {_GUESTS_CA} --jsonfile $place/json"
             f" {guest}.{hosts[guest]['cluster_domain']}:{_AMI} >/dev/null 2>&1; cat json"
         )
-        asks = next(name for name in hosts if "cti" in hosts[name]["group_names"])
+        asks = auditor.cluster.members("cti")[0]
         yield _verdict(f"AMI, {guest}", auditor.carry(asks, _FILES, f"testssl-{guest}-{_AMI}.json", command))
 
 

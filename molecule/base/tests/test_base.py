@@ -108,7 +108,7 @@ def test_upgrades_come_at_night_and_leave_calls_alone(host: Host) -> None:
 
 
 def test_whoever_logs_in_is_told_whose_machine_it_is(ssh: LogIn) -> None:
-    assert "Authorised use only" in ssh("anna", "true", "-o LogLevel=INFO").stderr
+    assert "authorised access only" in ssh("anna", "true", "-o LogLevel=INFO").stderr
 
 
 def test_a_weak_password_is_refused_and_a_strong_one_ages(host: Host) -> None:
