@@ -21,7 +21,7 @@ class Datagrams(asyncio.DatagramProtocol):
         self.transport.sendto(sender[0].encode(), sender)
 
 async def main():
-    for port in (5060, 5061):
+    for port in (16000, 5090):
         await asyncio.get_running_loop().create_datagram_endpoint(Datagrams, ("0.0.0.0", port))
     for port in (443, 8001, 8443):
         await asyncio.start_server(answer, "0.0.0.0", port)

@@ -81,13 +81,13 @@ def test_a_client_reaches_what_the_firewall_names_and_nothing_else(
 ) -> None:
     anna.start(add("anna"))
     assert anna.connected()
-    assert anna.ask("udp", "10.75.0.1", 5060) == anna.address
+    assert anna.ask("udp", "10.75.0.1", 16000) == anna.address
     assert anna.ask("tcp", "10.75.0.1", 443) == anna.address
     assert anna.ask("tcp", "192.0.2.31", 443) == "192.0.2.1", "beyond, the server's own address is seen"
     for protocol, where, port in (
         ("tcp", "10.75.0.1", 22),
         ("tcp", "10.75.0.1", 8001),  # open to everybody outside
-        ("udp", "10.75.0.1", 5061),
+        ("udp", "10.75.0.1", 5090),
         ("tcp", "192.0.2.31", 8443),
         ("tcp", "192.0.2.32", 443),
         ("tcp", "192.0.2.1", 443),
@@ -107,7 +107,7 @@ def test_one_client_cannot_see_another(anna: Client, bruno: Client, add: Callabl
     assert within(20, lambda: "8443" in bruno.host.check_output("ip netns exec bruno ss -Hltn"))
     assert bruno.ask("tcp", "10.75.0.1", 443) == bruno.address
     assert anna.ask("tcp", bruno.address, 443) == ""
-    assert anna.ask("udp", bruno.address, 5060) == ""
+    assert anna.ask("udp", bruno.address, 16000) == ""
     bruno.host.check_output("systemctl stop echo-bruno")
 
 
@@ -122,12 +122,12 @@ def test_a_revoked_client_is_gone_at_once_and_stays_out(
     assert rows(host)["anna"]["state"] == "connected"
 
     assert "1 session ended" in host.check_output(f"{COMMAND} revoke anna")
-    assert anna.ask("udp", "10.75.0.1", 5060) == "", "not one packet passes any more"
+    assert anna.ask("udp", "10.75.0.1", 16000) == "", "not one packet passes any more"
     assert rows(host)["anna"]["state"].startswith("revoked")
     anna.start(profile)
     assert not anna.connected(6)
     assert "certificate revoked" in host.check_output(f"journalctl --output=cat --no-pager --unit={UNIT} --lines=200")
-    assert bruno.ask("udp", "10.75.0.1", 5060) == bruno.address, "the others notice nothing"
+    assert bruno.ask("udp", "10.75.0.1", 16000) == bruno.address, "the others notice nothing"
 
     anna.start(add("anna"))
     assert anna.connected(), "the name is free again, for another certificate"
@@ -198,7 +198,7 @@ def test_a_client_insists_on_this_guest(anna: Client, add: Callable[[str], str])
 def test_no_profiles_key_is_kept(host: Host, add: Callable[[str], str]) -> None:
     profile = add("kept")
     key = profile.partition("<key>")[2].partition("</key>")[0].splitlines()[2]
-    assert host.run(f"grep --recursive --fixed-strings --quiet {key} {STATE} /etc /run").rc == 1
+    assert host.run(f"grep --recursive --fixed-strings {key} {STATE} /etc/centralino").rc == 1
     host.check_output(f"{COMMAND} revoke kept")
 
 
