@@ -75,7 +75,7 @@ lock: $(venv) ## update every pinned dependency
 $(venv): requirements.txt pyproject.toml scripts/toolchain
 	@scripts/toolchain
 
-# The tests run PostgreSQL's programs and openssl themselves.
+# The tests run PostgreSQL's programs, openssl and openvpn themselves.
 $(tests): $(venv)
-	@scripts/toolchain postgresql openssl
+	@scripts/toolchain postgresql openssl openvpn
 	@touch $@

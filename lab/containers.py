@@ -3,6 +3,7 @@
 import socket
 from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
+from pathlib import Path
 
 from lab import images, seed
 from lab.errors import LabError
@@ -13,6 +14,9 @@ from lab.seed import Seed
 
 CAPABILITIES = ("AUDIT_WRITE", "NET_ADMIN", "NET_RAW", "SYS_ADMIN", "SYS_NICE", "SYS_PTRACE")
 """What systemd's sandboxing, nftables, OpenVPN and ntpsec need in their own namespaces."""
+
+TUNNELS = "/dev/net/tun"
+"""The device that OpenVPN's tunnels are made of; a virtual machine has it too."""
 
 BOOT_SECONDS = 120
 """How long a boot may take; two seconds are usual, but many machines may boot at once."""
@@ -50,6 +54,7 @@ def create(podman: Podman, paths: Paths, machine: Machine) -> None:
         "--systemd=always",
         "--cap-add", ",".join(CAPABILITIES),
         "--cap-drop", "MKNOD",
+        *(["--device", TUNNELS] if Path(TUNNELS).exists() else []),
         *podman.limits,
         *_shares(podman, machine),
         "--label", podman.label,

@@ -3,10 +3,11 @@
 import json
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from testinfra.host import Host
 
 Converge = Callable[..., str]
 """Applies the role; keyword arguments are variables. Returns what Ansible said."""
@@ -36,3 +37,43 @@ def converge() -> Converge:
         return play.stdout + play.stderr
 
     return run
+
+
+@pytest.fixture(scope="module")
+def pebble(host: Host) -> Iterator[Callable[..., None]]:
+    """Return a function that runs pebble, the ACME server for tests, on the guest at port 14000.
+
+    It resolves every name to the guest and is told of others' records at port 8055. Keyword arguments are its options.
+    """
+    host.check_output("apt-get -qq install --yes --no-install-recommends pebble >/dev/null")
+    address = str(host.ansible.get_variables()["ansible_host"])
+    certificate = f"/etc/centralino/pki/{host.ansible.get_variables()['inventory_hostname']}"
+
+    def run(**options: object) -> None:
+        names = [
+            "-dns01=127.0.0.1:8053",
+            "-management=127.0.0.1:8055",
+            f"-defaultIPv4={address}",
+            *(f"-{unused}=" for unused in ("defaultIPv6", "http01", "https01", "tlsalpn01")),
+        ]
+        if "-doh" in host.run("pebble-challtestsrv -help").stderr:
+            names.append("-doh=")
+        config = {
+            "listenAddress": "0.0.0.0:14000",
+            "managementListenAddress": "127.0.0.1:15000",
+            "certificate": f"{certificate}.crt",
+            "privateKey": f"{certificate}.key",
+            "httpPort": 80,
+            "tlsPort": 5001,
+            **options,
+        }
+        host.check_output("printf %%s %s > /run/pebble.json", json.dumps({"pebble": config}))
+        host.check_output(f"systemd-run --quiet --collect --unit=pebble-names pebble-challtestsrv {' '.join(names)}")
+        host.check_output(
+            "systemd-run --quiet --collect --unit=pebble --setenv=PEBBLE_VA_NOSLEEP=1 "
+            "pebble -config /run/pebble.json -dnsserver 127.0.0.1:8053"
+        )
+        host.check_output("for try in $(seq 50); do ss -Hltn 'sport = :14000' | grep -q . && break; sleep 0.1; done")
+
+    yield run
+    host.check_output("systemctl stop pebble pebble-names; systemctl stop centralino-acme")

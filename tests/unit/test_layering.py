@@ -13,6 +13,7 @@ PARTS = {
     "src/centralino/agent": {"centralino.contract", "centralino.asterisk"},
     "src/centralino/cti": {"centralino.contract"},
     "src/centralino/panel": {"centralino.contract"},
+    "src/centralino/vpn": {"centralino.contract"},
     "proxmox": set[str](),
     "lab": set[str](),
 }

@@ -183,6 +183,63 @@ def test_rules_that_would_lock_ansible_out_are_refused(converge: Callable[..., s
     assert connects(address, 22)
 
 
+@pytest.fixture
+def strangers(host: Host) -> Iterator[Host]:
+    """Put a stranger behind the confined interface, and a machine beyond that knows no way to him."""
+    for command in (
+        "ip netns add stranger",
+        "ip link add strangers type veth peer name far netns stranger",
+        "ip address add 192.0.2.1/24 dev strangers",
+        "ip link set strangers up",
+        "ip -n stranger address add 192.0.2.77/24 dev far",
+        "ip -n stranger link set far up",
+        "ip -n stranger route add default via 192.0.2.1",
+        "ip netns add beyond",
+        "ip link add near type veth peer name far netns beyond",
+        "ip address add 203.0.113.1/24 dev near",
+        "ip link set near up",
+        "ip -n beyond address add 203.0.113.5/24 dev far",
+        "ip -n beyond link set far up",
+        "ip -n beyond link set lo up",
+    ):
+        host.check_output(command)
+    host.check_output("systemd-run --quiet --unit=molecule-beyond ip netns exec beyond python3 -c %s", ECHO)
+    assert within(20, lambda: "9010" in host.check_output("ip netns exec beyond ss -Hltn"))
+    yield host
+    host.check_output("systemctl stop molecule-beyond; ip link delete strangers; ip link delete near")
+    host.check_output("ip netns delete stranger; ip netns delete beyond")
+
+
+KNOCK = """
+import socket, sys
+with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=1) as connection:
+    connection.sendall(b"still there?")
+    print(connection.recv(99).decode())
+"""
+
+
+def test_a_stranger_reaches_what_is_named_for_him_alone(strangers: Host, address: str) -> None:
+    def reaches(where: str, port: int) -> bool:
+        knock = strangers.run("ip netns exec stranger python3 -c %s %s %s", KNOCK, where, str(port))
+        return knock.stdout == "still there?\n"
+
+    assert reaches("192.0.2.1", 8002), "a port here, though it is closed to everybody else"
+    assert reaches("203.0.113.5", 9010), "beyond, where nobody knows a way back to him"
+    assert not reaches("192.0.2.1", 8001), "open to everybody else"
+    assert not reaches(address, 8002), "another address of this machine"
+    assert not reaches("203.0.113.5", 8002)
+    assert not reaches(address, 22)
+
+
+def test_who_is_beyond_does_not_reach_a_stranger(strangers: Host) -> None:
+    strangers.check_output("ip -n beyond route add 192.0.2.0/24 via 203.0.113.1")
+    strangers.check_output("systemd-run --quiet --unit=molecule-inside ip netns exec stranger python3 -c %s", ECHO)
+    assert within(20, lambda: "9010" in strangers.check_output("ip netns exec stranger ss -Hltn"))
+    knock = strangers.run("ip netns exec beyond python3 -c %s 192.0.2.77 9010", KNOCK)
+    strangers.check_output("systemctl stop molecule-inside")
+    assert "TimeoutError" in knock.stderr or "timed out" in knock.stderr
+
+
 def test_it_starts_at_boot_alone(host: Host) -> None:
     assert host.service("centralino-firewall").is_enabled
     assert not host.service("nftables").is_enabled
