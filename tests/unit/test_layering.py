@@ -12,7 +12,8 @@ PARTS = {
     "src/centralino/asterisk": {"centralino.contract"},
     "src/centralino/agent": {"centralino.contract", "centralino.asterisk"},
     "src/centralino/cti": {"centralino.contract"},
-    "src/centralino/panel": {"centralino.contract"},
+    "src/centralino/panel": {"centralino.contract", "centralino.phones"},
+    "src/centralino/phones": {"centralino.contract"},
     "proxmox": set[str](),
     "lab": set[str](),
 }
