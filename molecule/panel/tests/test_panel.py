@@ -162,9 +162,11 @@ def test_a_phone_fetches_its_secrets_once(host: Host, address: str) -> None:
 
 def test_who_asks_for_phones_without_end_is_slowed_down(address: str) -> None:
     with httpx.Client(base_url=f"https://{address}/phones/", verify=TLS) as guesser:
-        answers = [guesser.get(f"0015650{number:05x}.cfg").status_code for number in range(400)]
+        answers = []
+        while 429 not in answers and len(answers) < 2000:
+            answers.append(guesser.get(f"0015650{len(answers):05x}.cfg").status_code)
     assert answers[:200] == [404] * 200
-    assert answers[-1] == 429
+    assert answers[-1] == 429, "a slow machine may need more than the 300 that are let through at once"
 
 
 def test_nobody_else_on_the_guest_opens_the_panels_socket_or_reads_its_secrets(host: Host) -> None:
