@@ -131,6 +131,45 @@ def test_without_a_certificate_there_is_no_agent_api(address: str, browser: http
         assert browser.get(path, headers=forged).status_code == 404, path
 
 
+def test_a_phone_fetches_its_secrets_once(host: Host, address: str) -> None:
+    """As a phone does that was taken out of its box, then as one that knows its folder, then as a stranger."""
+    host.run("centralino phone remove 001565aabbcc")
+    command(host, "phone add 175 00:15:65:AA:BB:CC yealink-t54w 101/desk")
+    with httpx.Client(base_url=f"https://{address}/phones/", verify=TLS) as phone:
+        found = dict(line.split(" = ", 1) for line in phone.get("001565aabbcc.cfg").text.splitlines()[1:])
+        credentials = json.loads(command(host, "device credentials 175"))["101"][0]
+        assert found["account.1.password"] == credentials["secret"]
+        assert (found["account.1.sip_server.1.address"], found["account.1.sip_server.1.port"]) == (
+            "pbx01.example.org",
+            "5071",
+        )
+        assert (found["lang.gui"], found["local_time.time_zone"]) == ("Italian", "+1")
+        assert (found["local_time.ntp_server2"], found["account.1.codec.pcma.priority"]) == ("192.0.2.2", "1")
+        assert found["action_url.call_established"] == "https://crm.example.org/call?to=$remote"
+        assert phone.get("001565aabbcc.cfg").status_code == 404
+        folder = found["static.auto_provision.server.url"].removeprefix("https://panel.example.org/phones/")
+        again = phone.get(f"{folder}001565aabbcc.cfg").text
+        assert "102" in again
+        assert credentials["secret"] not in again
+        assert "Reception" in phone.get(f"{folder}phonebook.xml").text
+        assert phone.get(f"{folder}ca.crt").text == AUTHORITY.read_text()
+        assert phone.get("001565aabbdd.cfg").status_code == 404
+    own = f"phone refused: address={address.rpartition('.')[0]}."
+    journal = host.check_output("journalctl --unit centralino-panel --output cat --since -1min")
+    assert f"{own}1 mac=001565aabbdd" in journal
+    assert "mac=001565aabbcc" in journal
+    assert f"{own}1 mac=001565aabbcc" not in journal, "a phone that is known does not count toward a ban"
+
+
+def test_who_asks_for_phones_without_end_is_slowed_down(address: str) -> None:
+    with httpx.Client(base_url=f"https://{address}/phones/", verify=TLS) as guesser:
+        answers = []
+        while 429 not in answers and len(answers) < 2000:
+            answers.append(guesser.get(f"0015650{len(answers):05x}.cfg").status_code)
+    assert answers[:200] == [404] * 200
+    assert answers[-1] == 429, "a slow machine may need more than the 300 that are let through at once"
+
+
 def test_nobody_else_on_the_guest_opens_the_panels_socket_or_reads_its_secrets(host: Host) -> None:
     assert host.run("runuser -u nobody -- cat /etc/centralino/panel.toml").rc != 0
     connect = "import socket; socket.socket(socket.AF_UNIX).connect('/run/centralino-panel/panel.sock')"

@@ -12,10 +12,11 @@ from pydantic import ValidationError
 
 from centralino.agent import config
 from centralino.agent.apply import Applier
+from centralino.agent.check_sync import CheckSync
 from centralino.agent.loop import Agent
 from centralino.agent.panel import PanelClient
 from centralino.agent.store import Store
-from centralino.asterisk.cli import AsteriskError
+from centralino.asterisk.cli import Asterisk, AsteriskError
 from centralino.contract.snapshot import Snapshot
 
 _NOT_LIVE = 1
@@ -62,7 +63,9 @@ def _run(arguments: argparse.Namespace) -> int:
     applier = Applier(store, settings.asterisk)
     match arguments.command:
         case "run":
-            Agent(settings.pbx, store, applier, PanelClient(settings.panel)).run()
+            panel = PanelClient(settings.panel)
+            CheckSync(panel, Asterisk(settings.asterisk / "asterisk.conf")).start()
+            Agent(settings.pbx, store, applier, panel).run()
             return 0
         case "apply":
             result = applier.apply(_read(arguments.file))

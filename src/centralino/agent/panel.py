@@ -9,6 +9,7 @@ import httpx
 from pydantic import ValidationError
 
 from centralino.agent.config import Panel
+from centralino.contract.phones import CheckSyncs
 from centralino.contract.result import ApplyResult
 from centralino.contract.snapshot import Snapshot
 
@@ -78,6 +79,41 @@ class PanelClient:
             )
         if response.status_code in {httpx.codes.BAD_REQUEST, httpx.codes.NOT_FOUND, httpx.codes.UNPROCESSABLE_ENTITY}:
             return  # it will never take this one: an older or a newer panel, or one that lost its data
+        if not response.is_success:
+            raise self._refusal(response.status_code)
+
+    def check_syncs(self) -> CheckSyncs:
+        """Return the phones that this PBX is to tell to read their configuration, at the latest when the wait is over.
+
+        Raises:
+            PanelError: where the panel cannot be reached or its answer is not to be trusted.
+
+        """
+        deadline = time.monotonic() + self._wait + _GRACE
+        with (
+            self._client() as client,
+            client.stream("GET", "/agent/v1/check-syncs", params={"wait": int(self._wait)}) as response,
+        ):
+            body = _body(response, deadline)
+            if not response.is_success:
+                raise self._refusal(response.status_code)
+        try:
+            return CheckSyncs.model_validate_json(body)
+        except ValidationError:
+            raise PanelError(
+                f"{self._panel.url} names phones in a way that this agent does not understand: "
+                "is the same release on both guests?"
+            ) from None
+
+    def check_synced(self, last: int) -> None:
+        """Tell the panel that the phones up to this request were told.
+
+        Raises:
+            PanelError: where the panel did not take it.
+
+        """
+        with self._client() as client:
+            response = client.delete("/agent/v1/check-syncs", params={"upto": last})
         if not response.is_success:
             raise self._refusal(response.status_code)
 

@@ -11,6 +11,7 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from centralino.contract.fields import ExtensionNumber, GuestName, PersonName, TenantId, Transport
 from centralino.contract.model import Model
+from centralino.contract.phones import DeviceReference, MacAddress, ModelName, PhoneDefaults, Settings
 
 MAX_BYTES = 262_144
 """A larger file is refused before it is parsed."""
@@ -46,14 +47,25 @@ class ExtensionEntry(Model):
         return self
 
 
+class PhoneEntry(Model):
+    """A desk phone with the devices that live on it, its first account first."""
+
+    mac: MacAddress
+    model: ModelName
+    devices: Annotated[tuple[DeviceReference, ...], Field(min_length=1, max_length=20)]
+    settings: Settings = Settings()
+
+
 class TenantFile(Model):
-    """The whole file."""
+    """The whole file. Without ``phones`` the tenant's phones stay as they are; with it they are what the file says."""
 
     id: TenantId
     name: PersonName
     pbx: GuestName
     administrators: Annotated[tuple[Login, ...], Field(max_length=100)] = ()
     extensions: Annotated[tuple[ExtensionEntry, ...], Field(max_length=1000)] = ()
+    phone_defaults: PhoneDefaults | None = None
+    phones: Annotated[tuple[PhoneEntry, ...], Field(max_length=1000)] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -63,6 +75,9 @@ class TenantFile(Model):
         logins = [*self.administrators, *(e.login for e in self.extensions if e.login)]
         for login in sorted({n for n in logins if logins.count(n) > 1}):
             raise ValueError(f"login {login} appears twice: a login belongs to one person")
+        macs = [phone.mac for phone in self.phones or ()]
+        for mac in sorted({m for m in macs if macs.count(m) > 1}):
+            raise ValueError(f"phone {mac} appears twice: keep one of them")
         return self
 
     @property

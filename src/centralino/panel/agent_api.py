@@ -14,13 +14,13 @@ from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.http import parse_etags
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from pydantic import ValidationError
 
 from centralino.contract.result import ApplyResult
 from centralino.panel import config
+from centralino.panel.services import check_sync, publish, results
 from centralino.panel.services import keys as signing_keys
-from centralino.panel.services import publish, results
 
 MAX_WAIT = 50
 """Seconds that a request may wait; less than any proxy's time-out on the way."""
@@ -63,12 +63,11 @@ def _for_guest(kind: Literal["pbx", "cti"]) -> Callable[[GuestView], View[[]]]:
 @_for_guest("pbx")
 def snapshot(request: HttpRequest, pbx: str) -> HttpResponse:
     """Answer the publication in force; with ``wait=S``, wait so long for another than ``If-None-Match`` names."""
-    try:
-        wait = int(request.GET.get("wait", "0"))
-    except ValueError:
+    wait = _number(request, "wait")
+    if wait is None:
         return _error(400, "wait: write a whole number of seconds")
     known = {etag.removeprefix("W/").strip('"') for etag in parse_etags(request.headers.get("If-None-Match", ""))}
-    publication = publish.wait_for_other(pbx, known, min(max(wait, 0), MAX_WAIT))
+    publication = publish.wait_for_other(pbx, known, min(wait, MAX_WAIT))
     if publication is None:
         return _error(404, f"nothing is published for {pbx} yet: run `centralino apply`")
     tag = f'"{publication.etag}"'
@@ -103,3 +102,26 @@ def keys(_: HttpRequest, __: str) -> HttpResponse:
     """Answer the public keys by which tokens are verified now."""
     document = signing_keys.public_keys().model_dump_json().encode()
     return HttpResponse(document, content_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+@require_http_methods(["GET", "DELETE"])
+@_for_guest("pbx")
+def check_syncs(request: HttpRequest, pbx: str) -> HttpResponse:
+    """Answer the phones that this PBX is to tell; DELETE takes those off the list that it has told, up to an id."""
+    if request.method == "DELETE":
+        last = _number(request, "upto")
+        if last is None:
+            return _error(400, "upto: write the id of the last one that was told")
+        check_sync.told(pbx, last)
+        return HttpResponse(status=204)
+    wait = _number(request, "wait")
+    if wait is None:
+        return _error(400, "wait: write a whole number of seconds")
+    document = check_sync.wait_for_any(pbx, min(wait, MAX_WAIT)).model_dump_json().encode()
+    return HttpResponse(document, content_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+def _number(request: HttpRequest, name: str) -> int | None:
+    """Return a query's number, 0 where it is not given and None where it is none."""
+    text = request.GET.get(name, "0")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None  # noqa: PLR2004 - as bigint has

@@ -10,6 +10,8 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from centralino.contract.fields import GuestName
+from centralino.contract.phones import Host, PhoneDefaults
+from centralino.phones.models import MODELS
 
 PATH_VARIABLE = "CENTRALINO_PANEL_CONFIG"
 DEFAULT_PATH = Path("/etc/centralino/panel.toml")
@@ -50,6 +52,29 @@ class Database(_Section):
         return self
 
 
+class Phones(_Section):
+    """What desk phones are given, and where."""
+
+    url: Annotated[str, StringConstraints(pattern=r"^https://[A-Za-z0-9.\-\[\]:]+/([A-Za-z0-9-]+/)+$")]
+    """Where phones reach the panel, ``https://web01.example.org/phones/``."""
+    servers: dict[GuestName, Host]
+    """By which name or address phones reach each PBX."""
+    tls_port: Annotated[int, Field(ge=1, le=65535)] = 5061
+    udp_port: Annotated[int, Field(ge=1, le=65535)] = 5060
+    ca: AbsolutePath | None = None
+    """The authority by which phones know the PBX; none where it is a public one."""
+    armed_hours: Annotated[int, Field(ge=1, le=720)] = 24
+    """How long a new phone may take to fetch its secrets."""
+    defaults: PhoneDefaults = PhoneDefaults()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        unknown = sorted(self.defaults.models.keys() - MODELS.keys())
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} is no model of a phone that is known here (docs/phones.md lists them)")
+        return self
+
+
 class PanelConfig(_Section):
     """The whole file."""
 
@@ -65,6 +90,15 @@ class PanelConfig(_Section):
     """The guests that may use the agent API, by the name in their certificate."""
     static_root: AbsolutePath = Path("/var/lib/centralino/panel/static")
     database: Database = Database()
+    phones: Phones | None = None
+    """Absent where no phone is provisioned."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        missing = sorted(set(self.pbxs) - self.phones.servers.keys()) if self.phones else []
+        if missing:
+            raise ValueError(f"phones.servers does not say how phones reach {missing[0]}")
+        return self
 
     @property
     def pbxs(self) -> tuple[str, ...]:

@@ -17,6 +17,8 @@ class Tenant(models.Model):
     id = models.PositiveIntegerField(primary_key=True)
     name = models.CharField(max_length=80)
     pbx = models.CharField(max_length=63, db_index=True)
+    phone_defaults = models.JSONField(default=dict)
+    """``contract.phones.PhoneDefaults``: what is set of all its phones, and of those of a model."""
 
     class Meta:
         ordering: ClassVar = ["id"]
@@ -70,6 +72,63 @@ class Device(models.Model):
 
     def __str__(self) -> str:
         return self.endpoint
+
+
+class Phone(models.Model):
+    """A desk phone that fetches its configuration from here; folder and passwords are random and made once."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="phones")
+    mac = models.CharField(max_length=12, unique=True)
+    model = models.CharField(max_length=32)
+    folder = models.CharField(max_length=32, unique=True)
+    settings = models.JSONField(default=dict)
+    """``contract.phones.Settings``: what is set of this phone alone."""
+    admin_password = models.CharField(max_length=32)
+    user_password = models.CharField(max_length=32)
+    armed_until = models.DateTimeField(null=True)
+    """Until then the next request for its file is answered with the secrets, once."""
+    handed_out = models.DateTimeField(null=True)
+    handed_to = models.GenericIPAddressField(null=True)
+
+    class Meta:
+        ordering: ClassVar = ["tenant_id", "mac"]
+        constraints: ClassVar = [
+            CheckConstraint(condition=Q(mac__regex=r"^[0-9a-f]{12}$"), name="phone_mac_form"),
+            CheckConstraint(condition=Q(folder__regex=r"^[a-z0-9]{32}$"), name="phone_folder_form"),
+        ]
+
+    def __str__(self) -> str:
+        return self.mac
+
+
+class PhoneAccount(models.Model):
+    """A device that lives on a phone, at a place among its accounts; the first is 1."""
+
+    phone = models.ForeignKey(Phone, on_delete=models.CASCADE, related_name="accounts")
+    place = models.PositiveSmallIntegerField()
+    device = models.OneToOneField(Device, on_delete=models.CASCADE, related_name="phone_account")
+
+    class Meta:
+        ordering: ClassVar = ["phone_id", "place"]
+        constraints: ClassVar = [UniqueConstraint(fields=["phone", "place"], name="phone_account_place_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.phone_id} {self.place}"
+
+
+class CheckSyncRequest(models.Model):
+    """A phone that its PBX is to ask to read its configuration again; gone when the agent has asked it."""
+
+    pbx = models.CharField(max_length=63, db_index=True)
+    endpoint = models.CharField(max_length=42)
+    reboot = models.BooleanField(default=False)
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.pbx} {self.endpoint}"
 
 
 class Role(models.TextChoices):

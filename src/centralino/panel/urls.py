@@ -2,12 +2,13 @@
 
 from django.urls import include, path
 
-from centralino.panel import agent_api, health, pages
+from centralino.panel import agent_api, health, pages, phone_files
 
 _agent = [
     path("snapshot", agent_api.snapshot),
     path("result", agent_api.result),
     path("keys", agent_api.keys),
+    path("check-syncs", agent_api.check_syncs),
 ]
 
 urlpatterns = [
@@ -19,6 +20,8 @@ urlpatterns = [
     path("logout", pages.Logout.as_view(), name="logout"),
     path("health", health.health),
     path("agent/v1/", include(_agent)),
+    path("phones/<str:name>", phone_files.by_mac),
+    path("phones/<str:folder>/<str:name>", phone_files.by_folder),
 ]
 
 handler400 = pages.bad_request

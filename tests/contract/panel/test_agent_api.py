@@ -10,11 +10,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from centralino.contract.phones import CheckSyncs
 from centralino.contract.result import ApplyResult
 from centralino.contract.snapshot import Snapshot
+from centralino.contract.tenant_file import PhoneEntry
 from centralino.contract.tokens import KeySet
-from centralino.panel.models import Tenant
-from centralino.panel.services import publish, results, tenants
+from centralino.panel.models import Device, Tenant
+from centralino.panel.services import check_sync, phones, publish, results, tenants
 from tests.unit.panel import environment
 from tests.unit.panel.samples import tenant_file
 
@@ -80,6 +82,28 @@ def test_each_guest_gets_what_its_kind_may_have(panel: Path) -> None:
         # Headers whose name nginx lets through in another spelling must not pass for the one that it sets.
         forged = {"X_Client_Name": "pbx01", "X-Client-Name": "web01"}
         assert cti.get("snapshot", headers=forged).status_code == 403
+
+
+def test_a_pbx_is_given_the_phones_that_it_is_to_tell(panel: Path) -> None:
+    tenants.import_tenant(tenant_file(), source="test")
+    entry = {"mac": "001565aabbcc", "model": "yealink-t54w", "devices": ["101/desk"]}
+    phones.put(175, PhoneEntry.model_validate(entry))
+    with guest(panel, "pbx01") as pbx, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(lambda: pbx.get("check-syncs?wait=20"))
+        time.sleep(0.5)
+        assert not waiting.done()
+        check_sync.request(phones.every())
+        (told_of,) = CheckSyncs.model_validate_json(waiting.result(2).content).requests
+        assert told_of.endpoint == Device.objects.get(phone_account__phone__mac="001565aabbcc").endpoint
+        assert CheckSyncs.model_validate_json(pbx.get("check-syncs").content).requests == (told_of,)
+        assert pbx.delete("check-syncs?upto=soon").status_code == 400
+        assert pbx.get("check-syncs?wait=-1").status_code == 400
+        assert pbx.delete(f"check-syncs?upto={told_of.id}").status_code == 204
+        assert CheckSyncs.model_validate_json(pbx.get("check-syncs").content).requests == ()
+    for name in ("cti01", None):
+        with guest(panel, name) as other:
+            assert other.get("check-syncs").status_code == 403
+            assert other.delete("check-syncs?upto=1").status_code == 403
 
 
 def test_a_poll_ends_in_time_with_304(panel: Path) -> None:

@@ -124,9 +124,22 @@ pbx02 = "pbx"
 cti01 = "cti"
 [database]
 host = "{_DATABASE_FOLDER}"
+[phones]
+url = "https://panel.test/phones/"
+ca = "{FOLDER}/ca.crt"
+[phones.servers]
+pbx01 = "pbx01.test"
+pbx02 = "pbx02.test"
+[phones.defaults.settings]
+time_zone = "Europe/Rome"
+language = "it"
+vlan = 42
+[phones.defaults.models.yealink-t54w]
+firmware_url = "https://fw.test/t54w.rom"
 """,
     encoding="utf-8",
 )
+(FOLDER / "ca.crt").write_text("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n", encoding="ascii")
 FOLDER.chmod(0o755)
 atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
 os.environ["CENTRALINO_PANEL_CONFIG"] = str(CONFIG)

@@ -16,6 +16,14 @@ pbx01 = "pbx"
 cti01 = "cti"
 """
 
+PHONES = """
+[phones]
+url = "https://panel.example.org/phones/"
+[phones.servers]
+pbx01 = "pbx01.example.org"
+pbx02 = "192.0.2.2"
+"""
+
 
 def write(folder: Path, text: str) -> Path:
     path = folder / "panel.toml"
@@ -27,6 +35,10 @@ def test_a_good_file(tmp_path: Path) -> None:
     loaded = config.load(write(tmp_path, GOOD))
     assert loaded.pbxs == ("pbx01", "pbx02")
     assert loaded.database.host == "/run/postgresql"
+    assert loaded.phones is None
+    with_phones = config.load(write(tmp_path, GOOD + PHONES)).phones
+    assert with_phones is not None
+    assert (with_phones.tls_port, with_phones.armed_hours) == (5061, 24)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +51,10 @@ def test_a_good_file(tmp_path: Path) -> None:
         (GOOD.replace('["panel.example.org"]', "[]"), "hosts: "),
         (GOOD.replace("0123456789", ""), "secret_key: "),
         (GOOD + '[database]\nhost = "db01"\n', "database: "),
+        (GOOD + PHONES.replace("https", "http"), "phones.url: "),
+        (GOOD + PHONES.replace('pbx02 = "192.0.2.2"', ""), "phones.servers does not say how phones reach pbx02"),
+        (GOOD + PHONES + '[phones.defaults.settings]\nlanguage = "xx"\n', "phones.defaults.settings.language: "),
+        (GOOD + PHONES + "[phones.defaults.models.nokia-3310]\n", "'nokia-3310' is no model of a phone"),
     ],
 )
 def test_a_bad_file_is_a_sentence_and_tells_no_secret(tmp_path: Path, text: str, sentence: str) -> None:

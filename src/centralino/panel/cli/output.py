@@ -1,5 +1,6 @@
 """How the command speaks: matters on standard output, progress and errors on standard error."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
@@ -7,7 +8,8 @@ from typing import NoReturn
 import typer
 from rich.console import Console
 
-out = Console(soft_wrap=True, highlight=False)
+# A table that goes into a pipe or a file is not cut to a window that is not there.
+out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 200)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 

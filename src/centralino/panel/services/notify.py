@@ -19,6 +19,7 @@ class Channel(StrEnum):
 
     PUBLICATION = "centralino_publication"
     RESULT = "centralino_result"
+    CHECK_SYNC = "centralino_check_sync"
 
 
 def send(channel: Channel, pbx: str) -> None:

@@ -11,7 +11,7 @@ from centralino.contract.names import new_endpoint_name, new_sip_secret
 from centralino.contract.tenant_file import TenantFile
 from centralino.panel import config
 from centralino.panel.models import Device, Extension, Role, Tenant, User
-from centralino.panel.services import locks
+from centralino.panel.services import locks, phones
 from centralino.panel.services.errors import ServiceError
 
 if TYPE_CHECKING:
@@ -152,6 +152,15 @@ def _carry_out(file: TenantFile) -> Iterator[str]:
     for extension in gone:
         yield f"- extension {extension.number} ({extension.name})"
     gone.delete()
+    yield from _phones(tenant, file)
+
+
+def _phones(tenant: Tenant, file: TenantFile) -> Iterator[str]:
+    """Make the phones those of the file, where it names any; a file without the key leaves them alone."""
+    if file.phone_defaults is not None:
+        yield from phones.set_defaults(tenant, file.phone_defaults)
+    if file.phones is not None:
+        yield from phones.replace(tenant, file.phones)
 
 
 def _extensions(tenant: Tenant, file: TenantFile) -> Iterator[str]:

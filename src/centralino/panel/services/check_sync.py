@@ -1,0 +1,58 @@
+"""Phones that are to read their configuration again: the panel lists them, their PBX sends the NOTIFY."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from centralino.contract.phones import CheckSync, CheckSyncs
+from centralino.panel.models import CheckSyncRequest, Phone
+from centralino.panel.services import notify
+
+VALID = timedelta(minutes=10)
+"""A PBX that was away for longer is not asked any more: nobody expects that phones restart an hour later."""
+
+
+def request(phones: Iterable[Phone], *, reboot: bool = False) -> list[Phone]:
+    """Ask phones to read their configuration again, with a restart if ``reboot``; return those that have an account.
+
+    A phone without one is registered nowhere and cannot be told.
+    """
+    asked = []
+    with transaction.atomic():
+        CheckSyncRequest.objects.filter(created__lt=timezone.now() - VALID).delete()
+        pbxs = set()
+        for phone in phones:
+            account = phone.accounts.select_related("device").first()
+            if account is not None:
+                pbx = phone.tenant.pbx
+                CheckSyncRequest.objects.create(pbx=pbx, endpoint=account.device.endpoint, reboot=reboot)
+                pbxs.add(pbx)
+                asked.append(phone)
+        for pbx in sorted(pbxs):
+            notify.send(notify.Channel.CHECK_SYNC, pbx)
+    return asked
+
+
+def wait_for_any(pbx: str, seconds: float) -> CheckSyncs:
+    """Return what a PBX is to send, as soon as there is something or after so many seconds."""
+    found = _open(pbx)
+    if found.requests or seconds <= 0:
+        return found
+    with notify.listening(notify.Channel.CHECK_SYNC) as wait:
+        # Between the first look and the listening something may have been asked.
+        found = _open(pbx)
+        if not found.requests and wait(pbx, seconds):
+            found = _open(pbx)
+    return found
+
+
+def told(pbx: str, last: int) -> None:
+    """Take those off the list, up to an id, that a PBX has told."""
+    CheckSyncRequest.objects.filter(pbx=pbx, id__lte=last).delete()
+
+
+def _open(pbx: str) -> CheckSyncs:
+    rows = CheckSyncRequest.objects.filter(pbx=pbx, created__gte=timezone.now() - VALID)
+    return CheckSyncs(requests=tuple(CheckSync(id=r.id, endpoint=r.endpoint, reboot=r.reboot) for r in rows))

@@ -1,0 +1,140 @@
+"""Handing out phones' files: who asks by which address gets what, and the secrets once.
+
+A phone fresh from its box knows the common address and its MAC alone, and a MAC is no secret. So that address answers
+only while the phone is armed, and once; the file names the phone's own random folder, where it asks from then on. There
+it finds everything but the secrets at any time, and those when it was armed again.
+"""
+
+import logging
+
+from django.db import transaction
+from django.utils import timezone
+
+from centralino.contract.phones import PhoneDefaults, Settings, inherited
+from centralino.panel import config
+from centralino.panel.models import Extension, Phone
+from centralino.phones import files
+from centralino.phones import phone as parts
+from centralino.phones.phone import File
+from centralino.phones.vendors import vendor_of
+
+_log = logging.getLogger("centralino.panel.phones")
+
+
+def by_mac(name: str, address: str) -> File | None:
+    """Return the file of an armed phone that asks by a name with its MAC in it; None where it gets nothing."""
+    mac = files.mac_in(name)
+    site = config.site().phones
+    if site is None or mac is None:
+        return None  # phones also ask for files of their whole model: nobody has them, and there is nothing to count
+    phone = Phone.objects.select_related("tenant").filter(mac=mac).first()
+    if phone is None:
+        _refuse(address, mac)
+        return None
+    if not _armed(phone):
+        # Not counted: a phone that DHCP points here asks at each of its starts.
+        _log.info("phone not armed: address=%s mac=%s", address, mac)
+        return None
+    return _file(phone, site, name, address, own_folder=False)
+
+
+def by_folder(folder: str, name: str, address: str) -> File | None:
+    """Return a file of the phone that has this folder; None where there is none."""
+    site = config.site().phones
+    if site is None:
+        return None
+    phone = Phone.objects.select_related("tenant").filter(folder=folder).first()
+    if phone is None:
+        _refuse(address, files.mac_in(name))
+        return None
+    match name:
+        case files.PHONEBOOK:
+            return _phonebook(phone, site)
+        case files.AUTHORITY:
+            authority = _authority(site)
+            return File(authority.encode(), "application/x-pem-file") if authority else None
+        case _:
+            return _file(phone, site, name, address, own_folder=True)
+
+
+def settings_of(phone: Phone, site: config.Phones) -> Settings:
+    """Return what is in force on a phone: its own settings over the model's, the tenant's and the cluster's."""
+    tenant = PhoneDefaults.model_validate(phone.tenant.phone_defaults)
+    everywhere, everywhere_model = site.defaults.layers(phone.model)
+    there, there_model = tenant.layers(phone.model)
+    return inherited((everywhere, there, everywhere_model, there_model, Settings.model_validate(phone.settings)))
+
+
+def url_of(phone: Phone, site: config.Phones) -> str:
+    """Return the address of a phone's own folder."""
+    return f"{site.url}{phone.folder}/"
+
+
+def _file(phone: Phone, site: config.Phones, name: str, address: str, *, own_folder: bool) -> File | None:
+    template = files.template_of(phone.model, phone.mac, name)
+    if template is None:
+        return None
+    if template.secret and _armed(phone):
+        file = files.render(template, _whole(phone, site))
+        if _use_up(phone, address):  # last, so that what cannot be rendered uses nothing up
+            return file
+    if template.secret and not (own_folder and vendor_of(phone.model).keeps):
+        return None
+    return files.render(template, files.without_secrets(_whole(phone, site)))
+
+
+def _use_up(phone: Phone, address: str) -> bool:
+    """Tell whether the phone is armed, and disarm it; of several requests at once one is told so."""
+    now = timezone.now()
+    with transaction.atomic():
+        used = Phone.objects.filter(id=phone.id, armed_until__gt=now).update(
+            armed_until=None, handed_out=now, handed_to=address or None
+        )
+    if used:
+        _log.info("phone provisioned: address=%s mac=%s", address, phone.mac)
+    return bool(used)
+
+
+def _whole(phone: Phone, site: config.Phones) -> parts.Phone:
+    """Return a phone with everything that its files may say."""
+    accounts = phone.accounts.select_related("device__extension")
+    return parts.Phone(
+        mac=phone.mac,
+        model=phone.model,
+        url=url_of(phone, site),
+        server=parts.Server(site.servers[phone.tenant.pbx], site.tls_port, site.udp_port),
+        accounts=tuple(
+            parts.Account(
+                endpoint=account.device.endpoint,
+                number=account.device.extension.number,
+                name=account.device.extension.name,
+                secret=account.device.secret,
+                transport="udp" if account.device.transport == "udp" else "tls",
+            )
+            for account in accounts
+        ),
+        settings=settings_of(phone, site),
+        passwords=parts.Passwords(phone.admin_password, phone.user_password),
+        ca=_authority(site),
+    )
+
+
+def _phonebook(phone: Phone, site: config.Phones) -> File | None:
+    if not settings_of(phone, site).phonebook:
+        return None
+    extensions = Extension.objects.filter(tenant=phone.tenant).order_by("name", "number")
+    return files.phonebook(phone.model, [parts.Entry(extension.name, extension.number) for extension in extensions])
+
+
+def _authority(site: config.Phones) -> str:
+    """Return the authority's certificate, empty where phones need none."""
+    return site.ca.read_text(encoding="ascii") if site.ca else ""
+
+
+def _armed(phone: Phone) -> bool:
+    return phone.armed_until is not None and phone.armed_until > timezone.now()
+
+
+def _refuse(address: str, mac: str | None) -> None:
+    """Log what counts toward a ban; the filter of role fail2ban knows this line."""
+    _log.warning("phone refused: address=%s mac=%s", address, mac or "none")
