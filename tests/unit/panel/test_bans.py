@@ -7,7 +7,7 @@ from django.test import Client
 from django.utils import timezone
 
 from centralino.contract.bans import DAY, Report
-from centralino.panel.models import Ban, Tenant
+from centralino.panel.models import Ban, Tenant, WrongPasswords
 from centralino.panel.services import bans
 from centralino.panel.services.bans import NeverBannedError
 from centralino.panel.services.errors import ServiceError
@@ -146,7 +146,7 @@ def test_a_right_password_in_between_begins_the_count_anew(client: Client) -> No
 def test_four_wrong_passwords_a_day_are_no_ban(client: Client) -> None:
     for _ in range(4):
         attempt(client, login="nobody")
-    bans.WrongPasswords.objects.update(since=timezone.now() - timedelta(hours=25))
+    WrongPasswords.objects.update(since=timezone.now() - timedelta(hours=25))
     attempt(client, login="nobody")
     assert banned() == []
 

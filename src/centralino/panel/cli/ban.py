@@ -27,7 +27,8 @@ def list_() -> None:
         for ban in bans.in_force():
             times = (f"{ban.since:{_MINUTE}}", f"{ban.until:{_MINUTE}}")
             table.add_row(ban.address, *times, ban.part, ban.guest, ban.reason)
-    out.print(table, width=max(out.width, _WIDTH))
+    out.width = max(out.width, _WIDTH)
+    out.print(table)
 
 
 @app.command()
