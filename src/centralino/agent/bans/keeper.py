@@ -4,7 +4,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final, NoReturn
@@ -49,6 +49,7 @@ class Keeper:
         self._known = store.load()
         self._changed = threading.Condition()
         self._told: dict[str, str] = {}
+        self._enforced: Set[Address] = frozenset()
 
     def start(self) -> None:
         """Put in force what was known last."""
@@ -152,12 +153,14 @@ class Keeper:
         """Make the next state and enforce it; what cannot be kept or enforced is told, and tried at the next change."""
         with self._changed:
             former, self._known = self._known, step(self._known)
+            wanted = self._known.wanted(datetime.now(UTC))
             try:
-                self._enforce(self._known.wanted(datetime.now(UTC)))
+                self._enforce(wanted)
             except FirewallError as error:
                 self._tell("firewall", str(error))
             else:
                 self._tell("firewall", "")
+                self._tell_who(wanted)
             if self._known != former:
                 try:
                     self._store.keep(self._known)
@@ -166,6 +169,14 @@ class Keeper:
                 else:
                     self._tell("store", "")
             self._changed.notify_all()
+
+    def _tell_who(self, wanted: Mapping[Address, int]) -> None:
+        """Log who is dropped since now, and who is not any more."""
+        for address in wanted.keys() - self._enforced:
+            log.info("in force: address=%s seconds=%d", address, wanted[address])
+        for address in self._enforced - wanted.keys():
+            log.info("over: address=%s", address)
+        self._enforced = wanted.keys()
 
     def _tell(self, about: str, text: str) -> None:
         """Log a trouble once, however long it lasts, and its end."""
