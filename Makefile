@@ -32,7 +32,7 @@ plan: $(venv) ## show what the provisioner would do to INVENTORY's cluster
 	@$(python) -m proxmox plan -i $(INVENTORY)
 
 ##@ check
-.PHONY: test lint unit contract roles e2e bench
+.PHONY: test lint unit contract roles e2e audit bench
 test: $(tests) ## everything: lint, unit, contract, every role in its container, end to end
 	@scripts/test
 
@@ -51,6 +51,9 @@ roles: $(venv) ## every role in its container (ROLES="nginx pki" for some)
 
 e2e: $(venv) ## phones, calls and browsers against the running lab
 	@$(python) -m pytest tests/e2e
+
+audit: $(venv) ## look at the running lab cluster from outside: ports, hardening, TLS, SSH, SIP
+	@$(python) -m lab.audit --inventory $(INVENTORY)
 
 bench: $(venv) ## print the benchmarks' figures; never fails on a slow machine
 	@scripts/bench

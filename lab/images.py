@@ -71,6 +71,13 @@ PHONE = Recipe(
     stop_signal="SIGTERM",
 )
 
+AUDITOR = Recipe(
+    name="auditor",
+    packages=("bsdextrautils", "ca-certificates", "iproute2", "lynis", "nmap", "sipvicious", "ssh-audit", "testssl.sh"),
+    command="sleep infinity",
+    stop_signal="SIGTERM",
+)
+
 
 def debian_mirror() -> str:
     """Return the Debian mirror that images are made from and that guests use."""

@@ -9,10 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lab.errors import LabError
 from lab.host import Host
 from lab.namespace import Namespace
-from lab.process import exclusively, last_words, run
+from lab.process import exclusively, run
 
 NETWORK = "centralino"
 SUBNET = "198.18.0.0/24"
@@ -64,21 +63,7 @@ class Podman:
 
     def __call__(self, *arguments: str, stdin: str | None = None, seconds: float = 120) -> str:
         """Run podman to its end and return what it printed. Raises :class:`LabError` with podman's own words."""
-        try:
-            done = subprocess.run(  # noqa: S603
-                self.command(arguments),
-                input=stdin,
-                stdin=None if stdin is not None else subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=seconds,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise LabError(f"podman {arguments[0]} did not end within {seconds:.0f} s") from error
-        if done.returncode != 0:
-            raise LabError(f"podman {arguments[0]} failed: {last_words(done.stderr) or f'exit code {done.returncode}'}")
-        return done.stdout
+        return run(self.command(arguments), stdin=stdin, seconds=seconds, name=f"podman {arguments[0]}")
 
     @property
     def label(self) -> str:

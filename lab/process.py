@@ -12,8 +12,12 @@ from pathlib import Path
 from lab.errors import LabError
 
 
-def run(command: Sequence[str], *, stdin: str | None = None, seconds: float = 120) -> str:
-    """Run a program to its end and return its standard output; its own last words become the :class:`LabError`."""
+def run(command: Sequence[str], *, stdin: str | None = None, seconds: float = 120, name: str = "") -> str:
+    """Run a program to its end and return its standard output; its own last words become the :class:`LabError`.
+
+    ``name`` is what the error calls it; the whole command where there is none.
+    """
+    name = name or " ".join(command)
     try:
         done = subprocess.run(  # noqa: S603 (commands are built here, never from a shell string)
             list(command),
@@ -27,9 +31,9 @@ def run(command: Sequence[str], *, stdin: str | None = None, seconds: float = 12
     except FileNotFoundError as error:
         raise LabError(f"{error.filename} is not installed: apt-get install {error.filename}") from error
     except subprocess.TimeoutExpired as error:
-        raise LabError(f"`{' '.join(command)}` did not end within {seconds:.0f} s: look at what holds it") from error
+        raise LabError(f"`{name}` did not end within {seconds:.0f} s: look at what holds it") from error
     if done.returncode != 0:
-        raise LabError(f"`{' '.join(command)}` failed: {last_words(done.stderr) or f'exit code {done.returncode}'}")
+        raise LabError(f"`{name}` failed: {last_words(done.stderr) or f'exit code {done.returncode}'}")
     return done.stdout
 
 

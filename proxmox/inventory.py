@@ -58,10 +58,15 @@ class Host:
 
 def shown(path: str | Path) -> str:
     """Return a path as a person would type it from here."""
+    return _shown(str(path), Path.cwd())
+
+
+@cache
+def _shown(path: str, here: Path) -> str:
     try:
-        return str(Path(path).resolve().relative_to(Path.cwd()))
+        return str(Path(path).resolve().relative_to(here))
     except ValueError:
-        return str(path)
+        return path
 
 
 def load(source: str) -> tuple[Host, ...]:
@@ -90,7 +95,8 @@ def load(source: str) -> tuple[Host, ...]:
         inventory = InventoryManager(loader=loader, sources=[str(Path(source).resolve())])
         manager = VariableManager(loader=loader, inventory=inventory)
         hosts = inventory.get_hosts(GROUP) if GROUP in inventory.groups else []
-        guests = tuple(_read(host, manager, loader) for host in sorted(hosts, key=lambda host: host.name))
+        checked: set[tuple[str, str]] = set()
+        guests = tuple(_read(host, manager, loader, checked) for host in sorted(hosts, key=lambda host: host.name))
     except AnsibleError as error:
         raise ProvisionerError(f"{shown(source)} cannot be read: {_one_line(error)}") from error
     if not guests:
@@ -121,7 +127,7 @@ def _unlock_vault(loader: Any) -> None:  # noqa: ANN401 (Ansible is not typed)
         )
 
 
-def _read(host: Any, manager: Any, loader: Any) -> Host:  # noqa: ANN401 (Ansible is not typed)
+def _read(host: Any, manager: Any, loader: Any, checked: set[tuple[str, str]]) -> Host:  # noqa: ANN401 (Ansible is not typed)
     from ansible.errors import AnsibleError  # noqa: PLC0415
     from ansible.template import Templar  # noqa: PLC0415
 
@@ -142,7 +148,7 @@ def _read(host: Any, manager: Any, loader: Any) -> Host:  # noqa: ANN401 (Ansibl
             variables[str(name)] = templar.template(raw[name])
         except AnsibleError as error:
             problems.append(f"{where.get(name, host.name)}: {name} cannot be evaluated: {_evaluation(error)}")
-    problems += _vocabulary(raw, templar)
+    problems += _vocabulary(raw, templar, checked)
     return Host(
         name=str(host.name),
         groups=frozenset(str(name) for name in raw["group_names"]),
@@ -153,8 +159,16 @@ def _read(host: Any, manager: Any, loader: Any) -> Host:  # noqa: ANN401 (Ansibl
     )
 
 
-def _vocabulary(raw: Mapping[str, Any], templar: Any) -> Iterator[str]:  # noqa: ANN401 (Ansible is not typed)
-    """Yield a sentence for each variable of the cluster or a role that cannot be right."""
+def _vocabulary(
+    raw: Mapping[str, Any],
+    templar: Any,  # noqa: ANN401 (Ansible is not typed)
+    checked: set[tuple[str, str]],
+) -> Iterator[str]:
+    """Yield a sentence for each variable of the cluster or a role that cannot be right.
+
+    What the cluster's variables say, they say for all guests: ``checked`` holds those that were looked at, as they are
+    written, and each is evaluated once.
+    """
     from ansible.errors import AnsibleError  # noqa: PLC0415
 
     group_vars = f"{shown(str(raw['inventory_dir']))}/group_vars/all"
@@ -165,7 +179,12 @@ def _vocabulary(raw: Mapping[str, Any], templar: Any) -> Iterator[str]:  # noqa:
         for name, spec in vocabulary.cluster().items():
             if name not in raw:
                 yield f"{group_vars}: {name} is not set: {spec['description']}"
-            elif what := vocabulary.wrong(name, templar.template(raw[name])):
+                continue
+            written = (name, str(raw[name]))
+            if written in checked:
+                continue
+            checked.add(written)
+            if what := vocabulary.wrong(name, templar.template(raw[name])):
                 # the key as it was loaded, which knows where it stands
                 key = next(key for key in raw if key == name)
                 yield f"{_origin(key, raw[name]) or group_vars}: {name} {what}"

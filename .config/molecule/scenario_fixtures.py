@@ -1,6 +1,7 @@
 """Fixtures for every scenario's tests, beside testinfra's own ``host`` (the machine that the role was applied to)."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import pytest
 import testinfra
 import yaml
 from testinfra.host import Host
+
+Exposure = Callable[[str], float]
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +30,14 @@ def variables() -> dict[str, Any]:
 def address(host: Host) -> str:
     """Return the address of the machine that the role was applied to."""
     return str(host.ansible.get_variables()["ansible_host"])
+
+
+@pytest.fixture
+def exposure(host: Host) -> Exposure:
+    """Return a function that rates a unit's sandbox: from 0.0, confined, to 10.0, as systemd-analyze(1) does."""
+
+    def rate(unit: str) -> float:
+        verdict = host.check_output("systemd-analyze security --no-pager %s", unit).splitlines()[-1]
+        return float(verdict.split(": ")[1].split()[0])
+
+    return rate

@@ -24,13 +24,9 @@ WITHIN = 2.0
 
 def third_wrong_password(cluster: Cluster) -> float:
     """Return when Asterisk refused the attacker's third password since the last ban (seconds since the epoch)."""
-    lines = cluster.ssh("pbx01", f"grep 'ChallengeResponseFailed.*/{ATTACKER}/' /var/log/asterisk/security.log").split(
-        "\n"
-    )
-    times = re.findall(r'EventTV="([^"]+)"', "\n".join(lines))
-    recent = [
-        moment for moment in map(datetime.fromisoformat, times) if moment > datetime.now(UTC) - timedelta(minutes=1)
-    ]
+    lines = cluster.ssh("pbx01", f"grep 'ChallengeResponseFailed.*/{ATTACKER}/' /var/log/asterisk/security.log")
+    times = map(datetime.fromisoformat, re.findall(r'EventTV="([^"]+)"', lines))
+    recent = [moment for moment in times if moment > datetime.now(UTC) - timedelta(minutes=1)]
     return recent[2].timestamp()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from dialogue import manager, sip_options, tls_context
+from scenario_fixtures import Exposure
 from testinfra.host import Host
 
 RELEASE = "/var/lib/centralino/agent/current"
@@ -194,11 +195,8 @@ def test_asterisk_cannot_write_its_configuration(host: Host) -> None:
     assert host.run("setpriv --reuid nobody --clear-groups cat /etc/asterisk/manager.conf").rc != 0
 
 
-def test_service_is_sandboxed(host: Host) -> None:
-    verdict = host.check_output("systemd-analyze security --no-pager asterisk.service")
-    exposure = re.search(r"Overall exposure level for \S+: ([\d.]+)", verdict)
-    assert exposure
-    assert float(exposure[1]) <= 4.0
+def test_service_is_sandboxed(exposure: Exposure) -> None:
+    assert exposure("asterisk.service") <= 4.0
 
 
 def test_crash_is_followed_by_a_start(host: Host) -> None:

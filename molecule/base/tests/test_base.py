@@ -96,6 +96,40 @@ def test_upgrades_take_debian_only(host: Host) -> None:
     assert host.service("apt-daily-upgrade.timer").is_running
 
 
+def test_upgrades_come_at_night_and_leave_calls_alone(host: Host) -> None:
+    timers = host.check_output("systemctl show --property TimersCalendar,RandomizedDelayUSec apt-daily-upgrade.timer")
+    assert "OnCalendar=*-*-* 03:30:00" in timers
+    assert timers.count("OnCalendar=") == 1
+    assert "RandomizedDelayUSec=30min" in timers
+    asked = "$nrconf{override_rc}={}; do '/etc/needrestart/conf.d/centralino.conf' or die; "
+    kept = "print join(',', grep { 'asterisk.service' =~ /$_/ } keys %{$nrconf{override_rc}});"
+    assert host.check_output("perl -e %s", asked.replace("$nrconf", "our %nrconf; $nrconf", 1) + kept)
+    assert host.run("needrestart -b -r l").rc == 0
+
+
+def test_whoever_logs_in_is_told_whose_machine_it_is(ssh: LogIn) -> None:
+    assert "Authorised use only" in ssh("anna", "true", "-o LogLevel=INFO").stderr
+
+
+def test_a_weak_password_is_refused_and_a_strong_one_ages(host: Host) -> None:
+    host.check_output("useradd --system --create-home aged")
+    try:
+        assert "BAD PASSWORD" in host.run("printf 'short1A\nshort1A\n' | passwd aged").stderr
+        host.check_output("printf 'Long-enough-and-Mixed7\nLong-enough-and-Mixed7\n' | passwd aged")
+    finally:
+        host.check_output("userdel --remove aged")
+    host.check_output("useradd aged2")
+    try:
+        assert "365" in host.check_output("chage --list aged2 | grep Maximum")
+    finally:
+        host.check_output("userdel aged2")
+
+
+def test_modules_that_nothing_uses_are_refused(host: Host) -> None:
+    assert host.check_output("modprobe --dry-run --show-depends dccp || true").strip() in {"", "install /bin/false"}
+    assert "install dccp /bin/false" in host.check_output("modprobe --showconfig | grep dccp")
+
+
 def test_the_journal_is_kept_on_disk_within_limits(host: Host) -> None:
     host.check_output("logger --tag molecule kept")
     host.check_output("journalctl --sync")

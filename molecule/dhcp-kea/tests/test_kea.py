@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from scenario_fixtures import Exposure
 from testinfra.host import Host
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "dhcp"))
@@ -61,10 +62,9 @@ def test_what_kea_itself_refuses_is_not_put_in_place(host: Host, converge: Conve
     assert host.check_output(state, UNIT) == before
 
 
-def test_it_is_confined(host: Host) -> None:
+def test_it_is_confined(host: Host, exposure: Exposure) -> None:
     assert host.service("centralino-dhcp").is_enabled
     assert host.service("kea-dhcp4-server").is_masked
     main = host.check_output("systemctl show --value --property MainPID %s", UNIT)
     assert host.check_output("stat --format %%U /proc/%s", main) == "_kea"
-    report = host.check_output("systemd-analyze security --no-pager %s", UNIT).splitlines()[-1]
-    assert float(report.split(": ")[1].split()[0]) <= 2.5
+    assert exposure(UNIT) <= 2.5

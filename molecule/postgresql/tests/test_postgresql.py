@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from scenario_fixtures import Exposure
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
@@ -140,6 +141,5 @@ def test_bad_input_is_refused_and_changes_nothing(
     ) == before
 
 
-def test_it_is_confined(host: Host) -> None:
-    report = host.check_output("systemd-analyze security --no-pager postgresql@17-main.service").splitlines()[-1]
-    assert float(report.split(": ")[1].split()[0]) <= 4.0
+def test_it_is_confined(exposure: Exposure) -> None:
+    assert exposure("postgresql@17-main.service") <= 4.0

@@ -4,6 +4,7 @@ import secrets
 import socket
 import struct
 
+from scenario_fixtures import Exposure
 from testinfra.host import Host
 
 PORT = 13478
@@ -33,6 +34,5 @@ def test_it_listens_where_it_is_told_alone(host: Host, address: str) -> None:
     assert {line.split()[3] for line in host.check_output("ss -Hlnu").splitlines()} == {f"{address}:{PORT}"}
 
 
-def test_it_is_confined(host: Host) -> None:
-    report = host.check_output("systemd-analyze security --no-pager centralino-stun.service").splitlines()[-1]
-    assert float(report.split(": ")[1].split()[0]) <= 2.5
+def test_it_is_confined(exposure: Exposure) -> None:
+    assert exposure("centralino-stun.service") <= 2.5

@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable, Iterator
 
 import pytest
+from scenario_fixtures import Exposure
 from testinfra.host import Host
 
 Converge = Callable[..., str]
@@ -167,9 +168,8 @@ def test_it_comes_back_after_a_crash(host: Host, address: str) -> None:
     assert ask((address, PORT), message(BINDING))[0]
 
 
-def test_it_is_confined(host: Host) -> None:
+def test_it_is_confined(host: Host, exposure: Exposure) -> None:
     assert host.service("centralino-stun").is_enabled
     main = host.check_output("systemctl show --value --property MainPID %s", UNIT)
     assert host.check_output("stat --format %%u /proc/%s", main) != "0"
-    report = host.check_output("systemd-analyze security --no-pager %s", UNIT).splitlines()[-1]
-    assert float(report.split(": ")[1].split()[0]) <= 2.5
+    assert exposure(UNIT) <= 2.5

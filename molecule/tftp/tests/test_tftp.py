@@ -6,6 +6,7 @@ import struct
 from collections.abc import Callable, Iterator
 
 import pytest
+from scenario_fixtures import Exposure
 from testinfra.host import Host
 
 Converge = Callable[..., str]
@@ -157,10 +158,9 @@ def test_it_tells_who_asked(host: Host, address: str) -> None:
     assert "RRQ from 198.18.0.1 filename y01.boot" in said
 
 
-def test_it_is_confined(host: Host) -> None:
+def test_it_is_confined(host: Host, exposure: Exposure) -> None:
     assert host.service("centralino-tftp").is_enabled
     assert host.service("tftpd-hpa").is_masked
     main = host.check_output("systemctl show --value --property MainPID %s", UNIT)
     assert host.check_output("stat --format %%U /proc/%s", main) == "tftp"
-    report = host.check_output("systemd-analyze security --no-pager %s", UNIT).splitlines()[-1]
-    assert float(report.split(": ")[1].split()[0]) <= 2.5
+    assert exposure(UNIT) <= 2.5

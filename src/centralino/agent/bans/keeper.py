@@ -4,7 +4,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final, NoReturn
@@ -49,7 +49,7 @@ class Keeper:
         self._known = store.load()
         self._changed = threading.Condition()
         self._told: dict[str, str] = {}
-        self._enforced: Set[Address] = frozenset()
+        self._enforced: frozenset[Address] = frozenset()
 
     def start(self) -> None:
         """Put in force what was known last."""
@@ -176,7 +176,7 @@ class Keeper:
             log.info("in force: address=%s seconds=%d", address, wanted[address])
         for address in self._enforced - wanted.keys():
             log.info("over: address=%s", address)
-        self._enforced = wanted.keys()
+        self._enforced = frozenset(wanted)
 
     def _tell(self, about: str, text: str) -> None:
         """Log a trouble once, however long it lasts, and its end."""

@@ -1,0 +1,82 @@
+"""Open ports, from each network, against the table in docs/architecture.md: none missing, none more."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lab.audit.auditor import VANTAGES, Auditor
+from lab.audit.verdict import Verdict
+from lab.cluster import Cluster
+from lab.paths import CHECKOUT
+
+DOCUMENT = CHECKOUT / "docs" / "architecture.md"
+ROW = re.compile(r"^\| ([\w ]+) \| (\d+)(?:\u2013(\d+))?/(tcp|udp) \| ([\w ]+) \| .* \|$", re.MULTILINE)
+UDP = "53,67,69,111,123,137,161,500,514,1194,1900,3478,4500,4569,5060,5353"
+"""Where a service that should not be there would be found; a range such as RTP's is open while a call lasts."""
+
+_TCP = ["nmap", "-n", "-Pn", "-sS", "-p-", "--min-rate", "3000", "--max-retries", "2", "-oG", "-"]
+# Only an answer counts: a firewall that drops and a silent service look the same. nmap asks in each port's words.
+_UDP = ["nmap", "-n", "-Pn", "-sU", "-p", UDP, "--min-rate", "20", "--max-retries", "2", "-oG", "-"]
+_OPEN = re.compile(r"(\d+)/open/(tcp|udp)")
+
+
+@dataclass(frozen=True)
+class Documented:
+    """A row of the table."""
+
+    group: str
+    port: str
+    """Number and protocol, such as ``5061/tcp``."""
+    network: str
+
+
+def documented() -> list[Documented]:
+    """Return the table's single ports."""
+    return [
+        Documented(group, f"{first}/{protocol}", network)
+        for group, first, last, protocol, network in ROW.findall(DOCUMENT.read_text(encoding="utf-8"))
+        if not last
+    ]
+
+
+def expected(groups: set[str], network: str, table: list[Documented]) -> set[str]:
+    """Return the ports that a guest of these function groups has open to a network."""
+    return {
+        row.port
+        for row in table
+        if (row.group in groups or row.group == "every guest") and row.network in {"everybody", network}
+    }
+
+
+def check(auditor: Auditor) -> Iterator[Verdict]:
+    """Scan every guest from every network."""
+    table = documented()
+    for guest in auditor.cluster.hosts:
+        groups = _groups(auditor.cluster, guest)
+        for network, address in [*VANTAGES.items(), ("management", "")]:
+            found = _scan(auditor, guest, network, address)
+            due = expected(groups, network, table)
+            findings = [f"{port} is open to {network} and not documented" for port in sorted(found - due)]
+            findings += [
+                f"{port} is documented as open to {network} and does not answer" for port in sorted(due - found)
+            ]
+            yield Verdict(
+                "ports", f"{guest} from {network}", ", ".join(sorted(found)) or "none", "as documented", findings
+            )
+
+
+def _groups(cluster: Cluster, guest: str) -> set[str]:
+    return set(cluster.hosts[guest]["group_names"])
+
+
+def _scan(auditor: Auditor, guest: str, network: str, address: str) -> set[str]:
+    target = auditor.cluster.address(guest)
+    found: set[str] = set()
+    for protocol, command in (("tcp", _TCP), ("udp", _UDP)):
+        report = f"nmap-{guest}-{network}-{protocol}.txt"
+        if network == "management":
+            said = auditor.run_as_management(report, *command, target)
+        else:
+            said = auditor.run(report, *command, "-S", address, "-e", "eth0", target)
+        found |= {f"{port}/{kind}" for port, kind in _OPEN.findall(said)}
+    return found

@@ -1,0 +1,41 @@
+"""testssl.sh on every port that speaks TLS."""
+
+import json
+import shlex
+from collections.abc import Iterator
+
+from lab.audit.auditor import Auditor
+from lab.audit.verdict import Verdict
+
+ABOVE_LOW = {"MEDIUM", "HIGH", "CRITICAL"}
+PORTS = (("panel", "web", 443), ("CTI", "cti", 8777), ("SIP over TLS", "pbx", 5061))
+_AMI = 5039
+_OPTIONS = ("--quiet", "--color", "0", "--warnings", "batch")
+_CA, _GUESTS_CA = "/tmp/ca.crt", "/etc/centralino/pki/ca.crt"  # noqa: S108 (inside the container)
+_FILES = ("usr/bin/testssl", "usr/bin/hexdump", "usr/share/testssl.sh")
+
+
+def check(auditor: Auditor) -> Iterator[Verdict]:
+    """Ask each port; AMI is asked from the only guest that reaches it."""
+    hosts = auditor.cluster.hosts
+    auditor.write(_CA, auditor.cluster.ssh("web01", f"cat {_GUESTS_CA}"))
+    for name, group, port in PORTS:
+        for guest in (guest for guest in hosts if group in hosts[guest]["group_names"]):
+            place, file = f"{guest}.{hosts[guest]['cluster_domain']}:{port}", f"/tmp/{guest}-{port}.json"  # noqa: S108
+            options = [*_OPTIONS, "--add-ca", _CA, "--jsonfile", file, "--ip", auditor.cluster.address(guest)]
+            auditor.run(f"testssl-{guest}-{port}.txt", "testssl", *options, place)
+            yield _verdict(f"{name}, {guest}", auditor.run(f"testssl-{guest}-{port}.json", "cat", file))
+    for guest in (guest for guest in hosts if "pbx" in hosts[guest]["group_names"]):
+        command = (
+            "TESTSSL_INSTALL_DIR=$place/usr/share/testssl.sh PATH=$PATH:$place/usr/bin bash usr/bin/testssl"
+            f" {shlex.join(_OPTIONS)} --add-ca {_GUESTS_CA} --jsonfile $place/json"
+            f" {guest}.{hosts[guest]['cluster_domain']}:{_AMI} >/dev/null 2>&1; cat json"
+        )
+        asks = next(name for name in hosts if "cti" in hosts[name]["group_names"])
+        yield _verdict(f"AMI, {guest}", auditor.carry(asks, _FILES, f"testssl-{guest}-{_AMI}.json", command))
+
+
+def _verdict(place: str, report: str) -> Verdict:
+    told = json.loads(report)
+    findings = [f"{item['severity']} {item['id']}: {item['finding']}" for item in told if item["severity"] in ABOVE_LOW]
+    return Verdict("tls", place, f"{len(told)} questions, {len(findings)} above LOW", "none above LOW", findings)
