@@ -119,7 +119,7 @@ def test_an_honest_phone_with_one_typo_is_not_banned(host: Host, register: Regis
 def test_svcrack_finds_nothing(host: Host, behind: str) -> None:
     words = "\n".join([*(f"password{number}" for number in range(2000)), SECRET])
     host.check_output(f"printf '%s\\n' {shlex.quote(words)} > /tmp/words")
-    attack = f"{behind} timeout 20 sipvicious_svcrack -u {ACCOUNT} -d /tmp/words -b {CRACKER} {HERE}"
+    attack = f"{behind} timeout 20 svcrack -u {ACCOUNT} -d /tmp/words -b {CRACKER} {HERE}"
     said = host.run(attack)
     assert CRACKER in banned(host)
     assert SECRET not in said.stdout + said.stderr
@@ -128,12 +128,18 @@ def test_svcrack_finds_nothing(host: Host, behind: str) -> None:
     lift(host, CRACKER)
 
 
-def test_svwar_is_out_after_twenty_accounts(host: Host, behind: str) -> None:
-    said = host.run(f"{behind} timeout 20 sipvicious_svwar -m REGISTER -e 100-999 -b {SCANNER} {HERE}")
+def test_a_scanner_is_out_after_twenty_accounts(host: Host, register: Register) -> None:
+    answered = int(register(SCANNER, "", account="10"))
     within(3, lambda: SCANNER in banned(host))
-    assert ACCOUNT not in said.stdout + said.stderr
-    assert "requests for SIP accounts that do not exist" in host.check_output("centralino ban list")
+    assert answered < 100
+    assert "20 requests for SIP accounts that do not exist" in host.check_output("centralino ban list")
     lift(host, SCANNER)
+
+
+def test_svwar_finds_nothing(host: Host, behind: str) -> None:
+    """Every account is answered as one that is not there, and the tool gives up."""
+    said = host.run(f"{behind} timeout 20 svwar --force -m REGISTER -e 100-150 {HERE}")
+    assert "found nothing" in said.stdout + said.stderr
 
 
 def test_nobody_is_banned_for_what_another_writes_into_a_call_id(host: Host, register: Register) -> None:
