@@ -5,7 +5,8 @@ import threading
 import time
 
 from centralino.agent.backoff import Backoff
-from centralino.agent.panel import PanelClient, PanelError
+from centralino.agent.connection import PanelError
+from centralino.agent.panel import PanelClient
 from centralino.asterisk.cli import Asterisk, AsteriskError
 
 log = logging.getLogger(__name__)

@@ -42,19 +42,29 @@ def load(path: Path) -> Config:
         ConfigError: with one sentence a finding.
 
     """
+    return read(path, Config, role="pbx_agent")
+
+
+def read[M: Model](path: Path, model: type[M], *, role: str) -> M:
+    """Read and check a file that ``role`` writes.
+
+    Raises:
+        ConfigError: with one sentence a finding.
+
+    """
     try:
         data = tomllib.loads(path.read_text())
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}): run role pbx_agent on this guest") from None
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}): run role {role} on this guest") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is no TOML ({error}): run role pbx_agent on this guest") from None
+        raise ConfigError(f"{path}: is no TOML ({error}): run role {role} on this guest") from None
     try:
-        return Config.model_validate(data)
+        return model.model_validate(data)
     except ValidationError as error:
-        raise ConfigError("\n".join(_sentences(error, path))) from None
+        raise ConfigError("\n".join(_sentences(error, path, role))) from None
 
 
-def _sentences(error: ValidationError, path: Path) -> list[str]:
+def _sentences(error: ValidationError, path: Path, role: str) -> list[str]:
     sentences = []
     for finding in error.errors():
         key = ".".join(str(part) for part in finding["loc"])
@@ -62,7 +72,7 @@ def _sentences(error: ValidationError, path: Path) -> list[str]:
             case "extra_forbidden":
                 text = "unknown key: remove it or correct its spelling"
             case "missing":
-                text = "missing: add it, or run role pbx_agent on this guest"
+                text = f"missing: add it, or run role {role} on this guest"
             case "string_pattern_mismatch" if key == "panel.url":
                 text = f"{finding['input']!r} must be https://name:port without a path"
             case _:

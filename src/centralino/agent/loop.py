@@ -1,6 +1,6 @@
 """The agent's life: bring Asterisk to the last wanted snapshot, then wait for the next, for ever.
 
-What later work adds (shipping call records, setting bans) is a loop of its own beside this one.
+What later work adds (shipping call records) is a loop of its own beside this one.
 """
 
 import logging
@@ -9,7 +9,8 @@ import time
 from centralino.agent import notify
 from centralino.agent.apply import Applier
 from centralino.agent.backoff import Backoff
-from centralino.agent.panel import NothingPublishedError, PanelClient, PanelError
+from centralino.agent.connection import PanelError
+from centralino.agent.panel import NothingPublishedError, PanelClient
 from centralino.agent.store import Store
 from centralino.asterisk.cli import AsteriskError
 from centralino.contract.snapshot import Snapshot

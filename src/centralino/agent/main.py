@@ -1,7 +1,6 @@
 """The command ``centralino-agent``."""
 
 import argparse
-import logging
 import os
 import signal
 import sys
@@ -10,7 +9,7 @@ from types import FrameType
 
 from pydantic import ValidationError
 
-from centralino.agent import config
+from centralino.agent import config, logs
 from centralino.agent.apply import Applier
 from centralino.agent.check_sync import CheckSync
 from centralino.agent.loop import Agent
@@ -38,7 +37,7 @@ def main() -> None:
     commands.add_parser("check", help="read the configuration and tell what is wrong with it")
     commands.add_parser("status", help="tell which release runs and whether Asterisk agrees")
     arguments = parser.parse_args()
-    _set_up_log()
+    logs.set_up()
     signal.signal(signal.SIGTERM, _leave)
     try:
         sys.exit(_run(arguments))
@@ -95,17 +94,6 @@ def _read(path: Path) -> Snapshot:
         first = error.errors(include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"
         raise _UsageError(f"{path}: {place}: {first['msg']}: this is no snapshot as the panel publishes it") from None
-
-
-def _set_up_log() -> None:
-    # the journal has its own clock, and reads a level from <4> at the beginning of a line (sd-daemon(3))
-    levels = (
-        {logging.INFO: "<6>", logging.WARNING: "<4>", logging.ERROR: "<3>"} if "JOURNAL_STREAM" in os.environ else {}
-    )
-    for level, name in ((logging.INFO, ""), (logging.WARNING, "warning: "), (logging.ERROR, "error: ")):
-        logging.addLevelName(level, levels.get(level, name))
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s%(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, IPvAnyNetwork, StringConstraints
 
 from centralino.contract.names import MAX_TENANT_ID
 
@@ -26,3 +26,6 @@ SipSecret = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{20,64}$")]
 
 Transport = Literal["tls", "udp"]
 """``tls`` is SIP over TLS with SRTP; ``udp`` is for phones that can do no better."""
+
+Networks = Annotated[tuple[IPvAnyNetwork, ...], Field(max_length=32)]
+"""Networks or single addresses, such as 192.0.2.0/24, 192.0.2.7 and 2001:db8::/32."""

@@ -9,7 +9,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
-from centralino.contract.fields import ExtensionNumber, GuestName, PersonName, TenantId, Transport
+from centralino.contract.fields import ExtensionNumber, GuestName, Networks, PersonName, TenantId, Transport
 from centralino.contract.model import Model
 from centralino.contract.phones import DeviceReference, MacAddress, ModelName, PhoneDefaults, Settings
 
@@ -62,6 +62,8 @@ class TenantFile(Model):
     id: TenantId
     name: PersonName
     pbx: GuestName
+    networks: Networks = ()
+    """From where its people may log in; from anywhere where empty."""
     administrators: Annotated[tuple[Login, ...], Field(max_length=100)] = ()
     extensions: Annotated[tuple[ExtensionEntry, ...], Field(max_length=1000)] = ()
     phone_defaults: PhoneDefaults | None = None
@@ -117,6 +119,8 @@ def _sentences(error: ValidationError, source: str) -> Sequence[str]:
                 text = f"{finding['input']!r} is no extension number: write 2 to 8 digits, quoted"
             case "string_type" if key.endswith("number"):
                 text = f"{finding['input']!r} must be quoted, so that leading zeros stay"
+            case "ip_any_network":
+                text = f"{finding['input']!r} is no network: write 192.0.2.0/24, 192.0.2.7 or 2001:db8::/32"
             case "tuple_type":
                 text = f"{str(finding['input'])[:60]!r} is no list: begin a line with - for each entry"
             case _:

@@ -4,7 +4,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from centralino.contract.fields import ExtensionNumber, TenantId
+from centralino.contract.fields import ExtensionNumber, Networks, TenantId
 from centralino.contract.model import Model
 
 ALGORITHM: Final = "EdDSA"
@@ -26,6 +26,8 @@ class Claims(Model):
     tenant: TenantId
     extension: ExtensionNumber | None = None
     role: Role
+    networks: Networks = ()
+    """Where the bearer may connect from: the tenant's allow-list; empty for anywhere."""
     iat: int
     exp: int
     jti: Annotated[str, Field(min_length=8, max_length=64)]

@@ -126,6 +126,8 @@ class Config(_Section):
     clients: Clients
     panel: Panel
     metrics: Metrics | None = None
+    bans: Path | None = None
+    """The socket of this guest's ``centralino-bans``, which is told of attacks; nobody is where it is not set."""
     server: tuple[Server, ...] = ()
 
     @model_validator(mode="after")

@@ -14,6 +14,7 @@ from centralino.contract.tokens import Claims
 from centralino.cti import notify
 from centralino.cti.actions.desk import Desk
 from centralino.cti.ami.connection import Connection
+from centralino.cti.bans import accuse
 from centralino.cti.boards import Boards
 from centralino.cti.config import Config, ConfigError, Panel, Server, load
 from centralino.cti.exchange import Exchange
@@ -82,7 +83,7 @@ class Service:
         self._gatekeeper: tuple[Panel, Gatekeeper, asyncio.Task[None]] | None = None
         self._tls: ssl.SSLContext | None = None
         self._ami_tls: ssl.SSLContext | None = None
-        self.web = WebServer(config.clients, self._feeds, self._desk, self._claims, self.health)
+        self.web = WebServer(config.clients, self._feeds, self._desk, self._claims, self.health, accuse=self._accuse)
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
@@ -215,6 +216,9 @@ class Service:
     async def _claims(self, token: str) -> Claims:
         assert self._gatekeeper is not None  # noqa: S101 - there from the start
         return await self._gatekeeper[1].claims(token)
+
+    def _accuse(self, address: str, reason: str) -> None:
+        accuse(self._config.bans, address, reason)
 
     async def _reload_when_wanted(self, wanted: asyncio.Queue[None]) -> None:
         while True:

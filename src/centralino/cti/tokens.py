@@ -6,6 +6,7 @@ import http.client
 import logging
 import os
 import ssl
+import time
 from base64 import urlsafe_b64decode
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,12 +30,22 @@ UNKNOWN_KEY_INTERVAL: Final = 5.0
 """Seconds between fetches that unknown keys cause: forged tokens must not become requests to the panel."""
 
 
-class TokenError(Exception):
-    """A token that lets nobody in. ``code`` is for programs; the text never repeats the token."""
+_FORGED: Final = "a forged token at the CTI proxy"
+FRESH: Final = 300.0
+"""Seconds after a fetch for which we have all of the panel's keys: it lists each ten minutes before its first use."""
 
-    def __init__(self, code: str, text: str) -> None:
+
+class TokenError(Exception):
+    """A token that lets nobody in.
+
+    ``code`` is for programs; the text never repeats the token. ``attack`` says for the list of bans what was tried, and
+    is empty where an honest browser may have come with it.
+    """
+
+    def __init__(self, code: str, text: str, *, attack: str = "") -> None:
         super().__init__(text)
         self.code = code
+        self.attack = attack
 
 
 class Keys:
@@ -97,10 +108,12 @@ def key_id(token: str) -> str:
     try:
         header = jwt.get_unverified_header(token)
     except jwt.PyJWTError:
-        raise TokenError("token_invalid", "this is no token: take a new one from the panel") from None
+        raise TokenError("token_invalid", "this is no token: take a new one from the panel", attack=_FORGED) from None
     kid = header.get("kid")
     if header.get("alg") != ALGORITHM or not isinstance(kid, str):
-        raise TokenError("token_invalid", "the token is not signed the way the panel signs: take a new one")
+        raise TokenError(
+            "token_invalid", "the token is not signed the way the panel signs: take a new one", attack=_FORGED
+        )
     return kid
 
 
@@ -124,8 +137,20 @@ def verify(token: str, key: Ed25519PublicKey) -> Claims:
         return Claims.model_validate(payload)
     except jwt.ExpiredSignatureError:
         raise TokenError("token_expired", "the token has expired: take a new one from the panel") from None
-    except (jwt.PyJWTError, ValidationError):
-        raise TokenError("token_invalid", "the token is not genuine: take a new one from the panel") from None
+    except (jwt.DecodeError, jwt.InvalidAlgorithmError):
+        text = "the token is not genuine: take a new one from the panel"
+        raise TokenError("token_invalid", text, attack=_FORGED) from None
+    except (jwt.PyJWTError, ValidationError):  # the panel's signature: clocks that differ, or another release of ours
+        raise TokenError("token_invalid", "the token is not for this proxy: take a new one from the panel") from None
+
+
+def has_expired(token: str, now: float) -> bool:
+    """Tell whether a token of a key that we do not have says itself that it is over: its key may be gone for that."""
+    try:
+        payload = jwt.decode(token, options={"verify_signature": False})
+        return float(payload["exp"]) <= now
+    except (jwt.PyJWTError, KeyError, TypeError, ValueError):
+        return False
 
 
 class Gatekeeper:
@@ -143,6 +168,8 @@ class Gatekeeper:
         self._fetching: asyncio.Task[bool] | None = None
         self._last_for_unknown = -UNKNOWN_KEY_INTERVAL
         self._complaint = ""
+        self._fetched = -FRESH
+        """When the keys were fetched last (the loop's clock)."""
 
     async def claims(self, token: str) -> Claims:
         """Verify a token, asking the panel once more where its key is unknown.
@@ -157,7 +184,12 @@ class Gatekeeper:
             await self._fetch_for_unknown()
             key = self.keys.get(kid)
         if key is None:
-            raise TokenError("token_invalid", "the token's key is not one of the panel's: take a new token")
+            if has_expired(token, time.time()):
+                raise TokenError("token_expired", "the token has expired: take a new one from the panel")
+            # While the panel does not answer, it may have keys that we do not know.
+            fresh = asyncio.get_running_loop().time() - self._fetched < FRESH
+            text = "the token's key is not one of the panel's: take a new token"
+            raise TokenError("token_invalid", text, attack=_FORGED if fresh else "")
         return verify(token, key)
 
     async def run(self) -> None:
@@ -192,6 +224,7 @@ class Gatekeeper:
         try:
             document = await asyncio.get_running_loop().run_in_executor(self._thread, self._get)
             self.keys.update(document)
+            self._fetched = asyncio.get_running_loop().time()
         except (OSError, http.client.HTTPException, ValueError) as error:
             reason = "no key set" if isinstance(error, ValueError) else str(error).partition("\n")[0]
             reason = reason or type(error).__name__

@@ -8,3 +8,7 @@ class PanelConfig(AppConfig):
 
     name = "centralino.panel"
     label = "panel"
+
+    def ready(self) -> None:
+        """Listen to log-ins."""
+        from centralino.panel import signals  # noqa: F401, PLC0415 - it needs the models, which are there by now

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from centralino.contract.fields import GuestName
+from centralino.contract.fields import GuestName, Networks
 from centralino.contract.phones import Host, PhoneDefaults
 from centralino.phones.models import MODELS
 
@@ -86,8 +86,10 @@ class PanelConfig(_Section):
     """Still accepted, so that a change of the key logs nobody out."""
     cti_url: Annotated[str, StringConstraints(pattern=r"^wss://[A-Za-z0-9.\-\[\]:]+$")]
     """Where browsers reach the CTI proxy, without path: ``wss://cti.example.org:8777``."""
-    guests: dict[GuestName, Literal["pbx", "cti"]] = {}
-    """The guests that may use the agent API, by the name in their certificate."""
+    guests: dict[GuestName, Literal["pbx", "cti", "guest"]] = {}
+    """The guests that may use the agent API, by the name in their certificate; ``guest`` may report and fetch bans."""
+    never_banned: Networks = ()
+    """Nothing in these networks is ever banned: the cluster's own guests, its operators, its carriers."""
     static_root: AbsolutePath = Path("/var/lib/centralino/panel/static")
     database: Database = Database()
     phones: Phones | None = None

@@ -17,11 +17,6 @@ def login_name(request: HttpRequest, credentials: "Mapping[str, Any] | None" = N
     return str(name).strip().lower()[:150]
 
 
-def client_address(request: HttpRequest) -> str | None:
-    """Return the browser's address; nginx sets the header, and the panel listens to nobody else."""
-    return request.headers.get("X-Real-IP") or None
-
-
 def refuse(request: HttpRequest, *_: object, **__: object) -> HttpResponse:
     """Answer 429 with the log-in page and a sentence on what to do."""
     context = {"form": LoginForm(request), "locked": True}

@@ -5,6 +5,7 @@
 from typing import ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import CheckConstraint, Q, UniqueConstraint
 
@@ -19,6 +20,8 @@ class Tenant(models.Model):
     pbx = models.CharField(max_length=63, db_index=True)
     phone_defaults = models.JSONField(default=dict)
     """``contract.phones.PhoneDefaults``: what is set of all its phones, and of those of a model."""
+    networks = ArrayField(models.CharField(max_length=43), default=list, blank=True)
+    """From where its people may log in; from anywhere where empty."""
 
     class Meta:
         ordering: ClassVar = ["id"]
@@ -231,3 +234,35 @@ class SigningKey(models.Model):
 
     def __str__(self) -> str:
         return self.kid
+
+
+class Ban(models.Model):
+    """An address that every guest drops until then; it is gone when it is lifted, and soon after it has run out."""
+
+    address = models.GenericIPAddressField(unique=True)
+    part = models.CharField(max_length=16)
+    guest = models.CharField(max_length=63)
+    reason = models.CharField(max_length=200)
+    since = models.DateTimeField()
+    until = models.DateTimeField(db_index=True)
+
+    class Meta:
+        ordering: ClassVar = ["address"]
+        constraints: ClassVar = [CheckConstraint(condition=Q(until__gt=models.F("since")), name="ban_ends_after_start")]
+
+    def __str__(self) -> str:
+        return self.address
+
+
+class WrongPasswords(models.Model):
+    """How many wrong passwords in a row have come from an address, and when the first of them."""
+
+    address = models.GenericIPAddressField(unique=True)
+    count = models.PositiveIntegerField()
+    since = models.DateTimeField(db_index=True)
+
+    class Meta:
+        ordering: ClassVar = ["address"]
+
+    def __str__(self) -> str:
+        return f"{self.address} {self.count}"

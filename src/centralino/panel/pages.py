@@ -12,9 +12,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from centralino.panel import config
+from centralino.panel.addresses import client_address
 from centralino.panel.forms import LoginForm
 from centralino.panel.models import Role, Tenant, User
-from centralino.panel.services import tenants, tokens
+from centralino.panel.services import bans, tenants, tokens
+from centralino.panel.services.errors import ServiceError
 
 STATES = (
     ("free", "Free"),
@@ -73,6 +75,12 @@ def live_token(request: HttpRequest) -> JsonResponse:
     if not isinstance(request.user, User):
         return JsonResponse({"error": "you are logged out: log in again"}, status=401)
     tenant = _tenant(request.user, request.POST.get("tenant"))
+    address = client_address(request)
+    if not bans.may_come_from(request.user.tenant, address):
+        bans.attack(address, reason=f"a session of {request.user.login}, from outside its tenant's networks")
+        return JsonResponse(
+            {"error": "this tenant does not log in from your address: ask your administrator"}, status=403
+        )
     issued = tokens.issue(request.user, tenant)
     return JsonResponse({"token": issued.token, "url": f"{config.site().cti_url}/live", "expires": issued.expires})
 
@@ -92,15 +100,40 @@ def extensions(request: HttpRequest) -> HttpResponse:
 @require_safe
 def tenant_list(request: HttpRequest) -> HttpResponse:
     """Let an operator choose a tenant."""
-    if not _user(request).is_operator:
-        raise PermissionDenied
+    _operator(request)
     return render(request, "panel/tenants.html", {"tenants": tenants.every()})
+
+
+@never_cache
+@require_safe
+def ban_list(request: HttpRequest) -> HttpResponse:
+    """Show operators who is banned on the whole cluster, and why."""
+    _operator(request)
+    return render(request, "panel/bans.html", {"bans": bans.in_force()})
+
+
+@require_POST
+def lift_ban(request: HttpRequest) -> HttpResponse:
+    """End a ban at once, everywhere; one that has just run out is lifted too."""
+    operator = _operator(request)
+    try:
+        bans.lift(request.POST.get("address", ""), by=operator.login)
+    except ServiceError:
+        raise Http404 from None
+    return redirect("bans")
 
 
 def _user(request: HttpRequest) -> User:
     if not isinstance(request.user, User):
         raise PermissionDenied
     return request.user
+
+
+def _operator(request: HttpRequest) -> User:
+    user = _user(request)
+    if not user.is_operator:
+        raise PermissionDenied
+    return user
 
 
 def _administrator(request: HttpRequest) -> User:

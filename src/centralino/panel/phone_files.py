@@ -4,7 +4,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET
 
-from centralino.panel.lockout import client_address
+from centralino.panel.addresses import client_address
 from centralino.panel.services import provisioning
 from centralino.phones.phone import File
 

@@ -9,6 +9,7 @@ _agent = [
     path("result", agent_api.result),
     path("keys", agent_api.keys),
     path("check-syncs", agent_api.check_syncs),
+    path("bans", agent_api.bans),
 ]
 
 urlpatterns = [
@@ -16,6 +17,8 @@ urlpatterns = [
     path("live/token", pages.live_token, name="live-token"),
     path("extensions", pages.extensions, name="extensions"),
     path("tenants", pages.tenant_list, name="tenants"),
+    path("bans", pages.ban_list, name="bans"),
+    path("bans/lift", pages.lift_ban, name="lift-ban"),
     path("login", pages.Login.as_view(), name="login"),
     path("logout", pages.Logout.as_view(), name="logout"),
     path("health", health.health),

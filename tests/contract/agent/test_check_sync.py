@@ -7,7 +7,8 @@ import pytest
 
 from centralino.agent.check_sync import CheckSync
 from centralino.agent.config import Panel as Settings
-from centralino.agent.panel import PanelClient, PanelError
+from centralino.agent.connection import PanelError
+from centralino.agent.panel import PanelClient
 from centralino.asterisk.cli import Asterisk, AsteriskError
 from tests.contract.agent.server import Authority, Panel, reply, serve
 

@@ -8,8 +8,9 @@ import pytest
 
 from centralino.agent.apply import Applier
 from centralino.agent.config import Panel as Settings
+from centralino.agent.connection import PanelError
 from centralino.agent.loop import Agent
-from centralino.agent.panel import PanelClient, PanelError
+from centralino.agent.panel import PanelClient
 from centralino.agent.store import Store
 from centralino.contract.result import ApplyResult
 from centralino.contract.snapshot import Snapshot, Tenant

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from centralino.agent import panel as module
+from centralino.agent import connection as module
 from centralino.agent.config import Panel as Settings
-from centralino.agent.panel import NothingPublishedError, PanelClient, PanelError
+from centralino.agent.connection import PanelError
+from centralino.agent.panel import NothingPublishedError, PanelClient
 from centralino.contract.result import ApplyResult
 from centralino.contract.snapshot import Snapshot
 from tests.contract.agent.server import Authority, Panel, reply, serve

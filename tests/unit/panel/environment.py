@@ -118,10 +118,12 @@ hosts = ["panel.test", "localhost"]
 secret_key = "a-key-for-tests-alone-that-is-long-enough-to-be-taken-0123456789"
 cti_url = "wss://localhost:{CTI_PORT}"
 static_root = "{FOLDER}/static"
+never_banned = ["192.0.2.0/28", "2001:db8:ffff::/48"]
 [guests]
 pbx01 = "pbx"
 pbx02 = "pbx"
 cti01 = "cti"
+web01 = "guest"
 [database]
 host = "{_DATABASE_FOLDER}"
 [phones]

@@ -73,6 +73,7 @@ class Inventory:
             "cluster_asterisk_repository": "http://198.18.0.2/asterisk/",
             "cluster_asterisk_repository_key": "/nowhere/centralino.asc",
             "cluster_ntp_servers": ["time.test.example"],
+            "cluster_never_banned": [],
             "cluster_voice_networks": ["198.18.0.0/24"],
             "cluster_voice_ntp_servers": ["198.18.0.1"],
         }

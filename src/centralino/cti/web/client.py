@@ -10,9 +10,11 @@ import orjson
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 from pydantic import ValidationError
 
+from centralino.contract.bans import within
 from centralino.contract.live import ErrorMessage, TokenMessage
 from centralino.contract.tokens import Claims
 from centralino.cti.actions.desk import Desk
+from centralino.cti.bans import Accuse
 from centralino.cti.tokens import TokenError
 from centralino.cti.web import frames
 from centralino.cti.web.feeds import Feed, Feeds, Format
@@ -30,6 +32,16 @@ CLOSE_TOKEN: Final = 4401
 """Close code: no token, or none that lets in (4000 to 4999 are the application's, RFC 6455 §7.4.2)."""
 CLOSE_LIMIT: Final = 4429
 """Close code: too many connections or messages."""
+
+
+def _check_address(claims: Claims, address: str) -> None:
+    """Refuse who comes from elsewhere than the tenant's people: a token that was stolen."""
+    if claims.networks and not within(address, claims.networks):
+        raise TokenError(
+            "address_not_allowed",
+            "this tenant does not connect from your address: ask your administrator",
+            attack=f"a token of {claims.sub[:80]}, from outside its tenant's networks",
+        )
 
 
 class House(Protocol):
@@ -50,6 +62,8 @@ class House(Protocol):
     def queue_bytes(self) -> int: ...  # noqa: D102
     @property
     def claims(self) -> Callable[[str], Awaitable[Claims]]: ...  # noqa: D102
+    @property
+    def accuse(self) -> Accuse: ...  # noqa: D102
     def arrived(self, client: "Client") -> None: ...  # noqa: D102
     def left(self, client: "Client") -> None: ...  # noqa: D102
 
@@ -196,7 +210,10 @@ class Client(WSListener):
     async def _let_in(self, token: str) -> None:
         try:
             claims = await self._house.claims(token)
+            _check_address(claims, self.address)
         except TokenError as error:
+            if error.attack:
+                self._house.accuse(self.address, error.attack)
             log.warning("client refused: reason=%s address=%s", error.code, self.address)
             self._refuse(CLOSE_TOKEN, error.code, str(error))
             return

@@ -12,6 +12,7 @@ from picows import WSUpgradeRequest, WSUpgradeResponseWithListener, ws_create_se
 
 from centralino.contract.tokens import Claims
 from centralino.cti.actions.desk import Desk
+from centralino.cti.bans import Accuse
 from centralino.cti.config import Clients, Listen, Metrics
 from centralino.cti.web.client import Client
 from centralino.cti.web.feeds import Feeds, Format
@@ -56,11 +57,14 @@ class WebServer:
         desk: Desk,
         claims: Callable[[str], Awaitable[Claims]],
         report: Callable[[], dict[str, object]],
+        *,
+        accuse: Accuse,
     ) -> None:
         self.settings = settings
         self.feeds = feeds
         self.desk = desk
         self.claims = claims
+        self.accuse = accuse
         self.users = Counts()
         self.addresses = Counts()
         self._report = report

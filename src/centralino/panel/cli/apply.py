@@ -1,14 +1,12 @@
 """``centralino apply``: make the stored configuration live."""
 
-import getpass
-import os
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from centralino.panel import config
-from centralino.panel.cli.output import changed, err, fail, out, sentences
+from centralino.panel.cli.output import changed, err, fail, out, person, sentences
 
 if TYPE_CHECKING:
     from centralino.panel.services.results import ApplyState
@@ -35,7 +33,7 @@ def apply(
         wanted = tuple(dict.fromkeys(pbx)) if pbx else config.site().pbxs
         if not wanted:
             fail("this cluster has no PBX yet: add one to the inventory's group pbx and run the role panel")
-        published = {name: publish.publish(name, by=_person()) for name in wanted}
+        published = {name: publish.publish(name, by=person()) for name in wanted}
         for name, (publication, new) in published.items():
             out.print(f"{name}: {publication.etag} {'published' if new else 'unchanged'}", markup=False)
         problems = _follow(wanted, wait) if wait else []
@@ -68,8 +66,3 @@ def _follow(pbxs: Collection[str], seconds: float) -> list[str]:
         if state.state != "live":
             problems.append(f"{state.pbx}: {state.state}: {record.message or 'the agent told no reason'}")
     return problems
-
-
-def _person() -> str:
-    """Return who runs the command; sudo tells who that was."""
-    return os.environ.get("SUDO_USER") or os.environ.get("CENTRALINO_PERSON") or getpass.getuser()

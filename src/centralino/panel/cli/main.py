@@ -6,7 +6,7 @@ import django
 import typer
 
 from centralino.panel import config
-from centralino.panel.cli import apply, phone, site, tenant, user
+from centralino.panel.cli import apply, ban, phone, site, tenant, user
 from centralino.panel.cli.output import fail
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app.add_typer(tenant.app, name="tenant")
 app.add_typer(user.app, name="user")
 app.add_typer(tenant.devices, name="device")
 app.add_typer(phone.app, name="phone")
+app.add_typer(ban.app, name="ban")
 app.command("apply")(apply.apply)
 app.command("check")(site.check)
 app.command("migrate")(site.migrate)

@@ -1,5 +1,7 @@
 """How the command speaks: matters on standard output, progress and errors on standard error."""
 
+import getpass
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,3 +47,8 @@ def fail(text: str) -> NoReturn:
     for line in text.splitlines():
         err.print(f"error: {line}", style="red", markup=False)
     raise typer.Exit(1)
+
+
+def person() -> str:
+    """Return who runs the command; sudo tells who that was."""
+    return os.environ.get("SUDO_USER") or os.environ.get("CENTRALINO_PERSON") or getpass.getuser()

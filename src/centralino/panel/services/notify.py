@@ -15,14 +15,15 @@ _SLICE = 1.0
 
 
 class Channel(StrEnum):
-    """What may happen; the payload is the PBX it happened to."""
+    """What may happen; the payload is the PBX it happened to, and empty where it concerns all guests."""
 
     PUBLICATION = "centralino_publication"
     RESULT = "centralino_result"
     CHECK_SYNC = "centralino_check_sync"
+    BANS = "centralino_bans"
 
 
-def send(channel: Channel, pbx: str) -> None:
+def send(channel: Channel, pbx: str = "") -> None:
     """Wake whoever listens, when the current transaction commits."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_notify(%s, %s)", [channel.value, pbx])

@@ -137,13 +137,18 @@ def _check(file: TenantFile, source: str) -> None:
 
 def _carry_out(file: TenantFile) -> Iterator[str]:
     tenant = Tenant.objects.filter(id=file.id).first()
+    networks = [str(network) for network in file.networks]
     if tenant is None:
-        tenant = Tenant.objects.create(id=file.id, name=file.name, pbx=file.pbx)
+        tenant = Tenant.objects.create(id=file.id, name=file.name, pbx=file.pbx, networks=networks)
         yield f"+ tenant {file.id} ({file.name}) on {file.pbx}"
-    elif (tenant.name, tenant.pbx) != (file.name, file.pbx):
-        yield f"~ tenant: {tenant.name} on {tenant.pbx} → {file.name} on {file.pbx}"
-        tenant.name, tenant.pbx = file.name, file.pbx
-        tenant.save()
+    else:
+        if (tenant.name, tenant.pbx) != (file.name, file.pbx):
+            yield f"~ tenant: {tenant.name} on {tenant.pbx} → {file.name} on {file.pbx}"
+        if tenant.networks != networks:
+            yield f"~ networks: {_listed(tenant.networks)} → {_listed(networks)}"
+        if (tenant.name, tenant.pbx, tenant.networks) != (file.name, file.pbx, networks):
+            tenant.name, tenant.pbx, tenant.networks = file.name, file.pbx, networks
+            tenant.save()
     # What depends comes after what it depends on, and removed extensions go last, when nobody points at them.
     yield from _extensions(tenant, file)
     yield from _devices(tenant, file)
@@ -161,6 +166,10 @@ def _phones(tenant: Tenant, file: TenantFile) -> Iterator[str]:
         yield from phones.set_defaults(tenant, file.phone_defaults)
     if file.phones is not None:
         yield from phones.replace(tenant, file.phones)
+
+
+def _listed(networks: list[str]) -> str:
+    return ", ".join(networks) or "any"
 
 
 def _extensions(tenant: Tenant, file: TenantFile) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import secrets
 import time
 from dataclasses import dataclass
+from ipaddress import ip_network
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -33,6 +34,7 @@ def issue(user: User, tenant: Tenant) -> Token:
         sub=user.login,
         tenant=tenant.id,
         extension=user.extension.number if user.extension else None,
+        networks=() if user.is_operator else tuple(ip_network(network) for network in tenant.networks),
         role=user.role,  # type: ignore[arg-type]  # the table's constraint allows the contract's words alone
         iat=now,
         exp=now + LIFETIME,

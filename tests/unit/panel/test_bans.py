@@ -1,0 +1,194 @@
+"""Bans in the panel: who may be banned, by whom and what; who sees them; what wrong passwords lead to."""
+
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from centralino.contract.bans import DAY, Report
+from centralino.panel.models import Ban, Tenant, WrongPasswords
+from centralino.panel.services import bans
+from centralino.panel.services.bans import NeverBannedError
+from centralino.panel.services.errors import ServiceError
+from tests.unit.panel.samples import PASSWORD
+from tests.unit.panel.test_command import last_line, run
+
+pytestmark = pytest.mark.usefixtures("two_tenants")
+
+WRONG = "wrong"
+NEVER = ("127.0.0.1", "127.9.9.9", "::1", "192.0.2.3", "::ffff:192.0.2.3", "2001:db8:ffff::1")
+ATTACKER = "203.0.113.7"
+HERE = "198.51.100.7"
+"""Where the browser of these tests is."""
+
+
+def report(address: str = ATTACKER, seconds: int = DAY) -> Report:
+    return Report.model_validate({"address": address, "part": "sip", "reason": "3 wrong passwords", "seconds": seconds})
+
+
+def attempt(client: Client, password: str = WRONG, login: str = "anna@175.example", address: str = ATTACKER) -> int:
+    answer = client.post("/login", {"username": login, "password": password}, headers={"X-Real-IP": address})
+    return answer.status_code
+
+
+def banned() -> list[str]:
+    return [ban.address for ban in bans.in_force()]
+
+
+def test_a_ban_is_prolonged_and_never_cut_short() -> None:
+    first = bans.ban(report(seconds=1000), guest="pbx01")
+    assert bans.ban(report(seconds=10), guest="pbx02").until == first.until
+    longer = bans.ban(report(seconds=2000), guest="pbx02")
+    assert longer.until > first.until
+    assert (longer.since, longer.guest) == (first.since, "pbx01")
+    assert banned() == [ATTACKER]
+
+
+def test_a_ban_that_has_run_out_is_not_on_the_list_and_makes_room() -> None:
+    bans.ban(report(), guest="pbx01")
+    past = timezone.now() - timedelta(days=2)
+    Ban.objects.update(since=past, until=past + timedelta(days=1))
+    assert banned() == []
+    assert bans.current().bans == ()
+    assert bans.ban(report(), guest="pbx02").guest == "pbx02"
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1", "127.9.9.9", "::1", "192.0.2.3", "::ffff:192.0.2.3", "2001:db8:ffff::1"]
+)
+def test_what_must_stay_reachable_is_never_banned(address: str) -> None:
+    with pytest.raises(NeverBannedError, match="which is never banned: see cluster_never_banned"):
+        bans.ban(report(address), guest="pbx01")
+    with pytest.raises(NeverBannedError):
+        bans.add(address, seconds=60, reason="why", by="anna")
+    assert banned() == []
+
+
+def test_nobody_bans_the_own_address() -> None:
+    with pytest.raises(ServiceError, match="is your own address: you would lock yourself out"):
+        bans.add(ATTACKER, seconds=60, reason="why", by="anna", own=[ATTACKER])
+    done = run("ban", "add", ATTACKER, SSH_CONNECTION=f"{ATTACKER} 50000 192.0.2.1 22")
+    assert done.returncode == 1
+    assert done.stderr.strip() == f"error: {ATTACKER} is your own address: you would lock yourself out"
+    assert banned() == []
+
+
+def test_the_command_adds_lists_and_lifts() -> None:
+    added = ("ban", "add", ATTACKER, "--hours", "2", "--reason", "calls at night")
+    assert last_line(run(*added, CENTRALINO_PERSON="anna")) == "changed=true"
+    (ban,) = bans.in_force()
+    assert abs(ban.until - timezone.now() - timedelta(hours=2)) < timedelta(minutes=1)
+    listed = run("ban", "list").stdout
+    for word in (ATTACKER, "operator", "calls at night (anna)", f"{ban.until:%Y-%m-%d %H:%M}"):
+        assert word in listed
+    assert last_line(run("ban", "lift", f"::ffff:{ATTACKER}")) == "changed=true"
+    assert last_line(run("ban", "lift", ATTACKER)) == "changed=false"
+    assert banned() == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("ban", "add", "nobody"), "nobody: value is not a valid IPv4 or IPv6 address: give one address"),
+        (("ban", "add", "203.0.113.0/24"), "give one address, such as 203.0.113.7"),
+        (("ban", "lift", "nobody"), "nobody: this is no address: see `centralino ban list`"),
+        (("ban", "add", "192.0.2.3"), "192.0.2.3 is in 192.0.2.0/28, which is never banned"),
+    ],
+)
+def test_the_command_says_what_is_wrong(arguments: tuple[str, ...], sentence: str) -> None:
+    done = run(*arguments)
+    assert done.returncode == 1
+    assert sentence in done.stderr
+
+
+def test_operators_see_the_list_and_lift_and_nobody_else_does(client: Client) -> None:
+    bans.ban(report(), guest="pbx01")
+    for login in ("anna@175.example", "admin@175.example"):
+        assert attempt(client, PASSWORD, login, HERE) == 302
+        assert client.get("/bans").status_code == 403
+        assert client.post("/bans/lift", {"address": ATTACKER}).status_code == 403
+        assert "/bans" not in client.get("/").content.decode()
+        client.post("/logout")
+    assert client.get("/bans")["Location"] == "/login?next=/bans"
+    assert attempt(client, PASSWORD, "operator", HERE) == 302
+    page = client.get("/bans").content.decode()
+    for word in (ATTACKER, "3 wrong passwords", "sip on pbx01"):
+        assert word in page
+    assert client.get("/bans/lift").status_code == 405
+    assert client.post("/bans/lift", {"address": "nobody"}).status_code == 404
+    assert client.post("/bans/lift", {"address": ATTACKER})["Location"] == "/bans"
+    assert banned() == []
+    assert "Nobody is banned" in client.get("/bans").content.decode()
+
+
+def test_the_fifth_wrong_password_in_a_row_bans_whoever_is_tried(client: Client) -> None:
+    logins = ["anna@175.example", "admin@175.example", "nobody", "anna@176.example", "operator"]
+    for login in logins[:4]:
+        attempt(client, login=login)
+    assert banned() == []
+    attempt(client, login=logins[4])
+    (ban,) = bans.in_force()
+    assert (ban.address, ban.part) == (ATTACKER, "panel")
+    assert abs(ban.until - ban.since - timedelta(days=1)) < timedelta(seconds=1)
+
+
+def test_a_right_password_in_between_begins_the_count_anew(client: Client) -> None:
+    for _ in range(4):
+        attempt(client)
+    assert attempt(client, PASSWORD) == 302
+    client.post("/logout")
+    for _ in range(4):
+        attempt(client)
+    assert banned() == []
+
+
+def test_four_wrong_passwords_a_day_are_no_ban(client: Client) -> None:
+    for _ in range(4):
+        attempt(client, login="nobody")
+    WrongPasswords.objects.update(since=timezone.now() - timedelta(hours=25))
+    attempt(client, login="nobody")
+    assert banned() == []
+
+
+def test_lifting_begins_the_count_anew(client: Client) -> None:
+    for _ in range(4):
+        attempt(client, login="nobody")
+    bans.lift(ATTACKER, by="anna")
+    attempt(client, login="nobody")
+    assert banned() == []
+
+
+def test_wrong_passwords_from_where_nobody_is_banned_change_nothing(client: Client) -> None:
+    for _ in range(7):
+        assert attempt(client, login="nobody", address="192.0.2.3") in {200, 429}
+    assert banned() == []
+
+
+def test_a_tenant_that_logs_in_from_its_networks_alone(client: Client) -> None:
+    Tenant.objects.filter(id=175).update(networks=["198.51.100.0/24", "2001:db8::/32"])
+    assert attempt(client, PASSWORD, address="198.51.100.7") == 302
+    token = client.post("/live/token", headers={"X-Real-IP": "198.51.100.7"})
+    assert token.status_code == 200
+    client.post("/logout")
+    assert attempt(client, PASSWORD, address="2001:db8::5") == 302
+    client.post("/logout")
+    assert attempt(client, PASSWORD, "anna@176.example", ATTACKER) == 302, "another tenant's people come from anywhere"
+    client.post("/logout")
+    assert attempt(client, "wrong", address=ATTACKER) == 200
+    assert banned() == [], "a stranger does not learn where the tenant is by being banned"
+    answer = client.post(
+        "/login", {"username": "anna@175.example", "password": PASSWORD}, headers={"X-Real-IP": ATTACKER}
+    )
+    assert "Your company does not log in from this address" in answer.content.decode()
+    assert client.get("/").status_code == 302
+    (ban,) = bans.in_force()
+    assert ban.reason == "the password of anna@175.example, from outside its tenant's networks"
+
+
+def test_a_session_that_was_carried_elsewhere_gets_no_token(client: Client) -> None:
+    assert attempt(client, PASSWORD, address=HERE) == 302
+    Tenant.objects.filter(id=175).update(networks=["198.51.100.0/24"])
+    assert client.post("/live/token", headers={"X-Real-IP": HERE}).status_code == 200
+    assert client.post("/live/token", headers={"X-Real-IP": ATTACKER}).status_code == 403
+    assert banned() == [ATTACKER]
