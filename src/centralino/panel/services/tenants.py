@@ -93,7 +93,8 @@ def visible_to(user: User, wanted: int | None = None) -> Tenant | None:
 
 def extensions(tenant: Tenant) -> "QuerySet[WithAnnotations[Extension, _ExtensionCounts]]":
     """Return a tenant's extensions in the order of their numbers, with ``device_count``."""
-    return tenant.extensions.annotate(device_count=Count("devices")).prefetch_related("users")
+    # A model's own order is lost where rows are grouped.
+    return tenant.extensions.annotate(device_count=Count("devices")).order_by("number").prefetch_related("users")
 
 
 def credentials(tenant_id: int) -> dict[str, list[dict[str, str]]]:
