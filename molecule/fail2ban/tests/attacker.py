@@ -38,7 +38,10 @@ def register(connection: socket.socket, number: int, authorization: str = "", ac
         "Content-Length: 0",
     ]
     connection.sendto(("\r\n".join(lines) + "\r\n\r\n").encode(), (THERE, 5060))
-    return connection.recv(8192).decode()
+    # Asterisk asks for a sign of life in between (OPTIONS).
+    while not (answer := connection.recv(8192).decode()).startswith("SIP/2.0 "):
+        pass
+    return answer
 
 
 def scan() -> str:
