@@ -33,7 +33,7 @@ def test_it_listens_where_it_is_told_alone(host: Host, address: str) -> None:
     main = host.check_output("systemctl show --value --property MainPID centralino-openvpn")
     listening = [line.split()[4] for line in host.check_output("ss -Hlntup").splitlines() if f"pid={main}," in line]
     assert listening == [f"{address}:11940"]
-    assert host.interface("phones").addresses == ["172.31.255.249"]
+    assert "172.31.255.249" in host.interface("phones").addresses
 
 
 def test_periods(host: Host) -> None:

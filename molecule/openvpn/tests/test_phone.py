@@ -1,7 +1,6 @@
 """A phone whose only way to the PBX is the VPN: it registers, calls, is revoked and is gone."""
 
 import shlex
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,16 +66,16 @@ def asterisk(host: Host) -> Iterator[Host]:
     host.check_output("ip link delete outside; ip link delete near; ip netns delete beyond")
 
 
-def play(phone: Client, scenario: str, *options: str) -> subprocess.CompletedProcess[str]:
-    """Have SIPp play a scenario at the PBX's address inside the VPN."""
+def play(phone: Client, scenario: str, *options: str) -> str:
+    """Have SIPp play a scenario at the PBX's address inside the VPN. Returns what went wrong, empty for nothing."""
     command = [
         *("ip", "netns", "exec", phone.name, "timeout", "20", "sipp", "10.75.0.1:5060"),
         *("-sf", f"/run/scenarios/{scenario}.xml", "-i", phone.address, "-p", "5060", "-mi", phone.address, "-m", "1"),
         *("-min_rtp_port", "30000", "-max_rtp_port", "30100", "-nostdin", "-timeout", "10s", "-timeout_error"),
         *("-key", "account", ACCOUNT, "-au", ACCOUNT, "-ap", SECRET, "-key", "run", "1", *options),
     ]
-    told = phone.host.run(shlex.join(command))
-    return subprocess.CompletedProcess(command, told.rc, told.stdout, told.stderr)
+    told = phone.host.run(f"{shlex.join(command)} || exit 1")  # SIPp's 255 would be taken for SSH's own
+    return f"{told.stdout[-500:]}{told.stderr}" if told.rc else ""
 
 
 def test_a_phone_registers_calls_is_revoked_and_is_gone(asterisk: Host) -> None:
@@ -86,19 +85,18 @@ def test_a_phone_registers_calls_is_revoked_and_is_gone(asterisk: Host) -> None:
         phone.start(asterisk.check_output("centralino-vpn add desk"))
         assert phone.connected()
         asterisk.check_output(f"ip netns exec desk nft {shlex.quote(COUNT_RTP)}")
-        registered = play(phone, "register", "-key", "expires", "300")
-        assert registered.returncode == 0, registered.stdout[-500:] + registered.stderr
+        assert play(phone, "register", "-key", "expires", "300") == ""
         contacts = asterisk.check_output("asterisk -rx 'pjsip show contacts'")
-        assert f"sip:{ACCOUNT}@{phone.address}:5060" in contacts
+        assert f"sip:{ACCOUNT}@{phone.address}:" in contacts, contacts
 
-        called = play(phone, "call", "-s", "200", "-d", "3000")
-        assert called.returncode == 0, called.stdout[-500:] + called.stderr
+        assert play(phone, "call", "-s", "200", "-d", "3000") == ""
         counted = asterisk.check_output("ip netns exec desk nft list counter inet phone rtp")
         packets = int(counted.split("packets ")[1].split()[0])
         assert packets > 50, "the PBX sends back what it hears: some 100 packets in 3 s"
 
         assert "1 session ended" in asterisk.check_output("centralino-vpn revoke desk")
-        assert play(phone, "register", "-key", "expires", "300").returncode != 0
+        assert "register timed out" in play(phone, "register", "-key", "expires", "300")
         assert within(5, lambda: "connected" not in asterisk.check_output("centralino-vpn list"))
     finally:
         phone.vanish()
+        asterisk.run("centralino-vpn revoke desk")
