@@ -85,7 +85,7 @@ def lifted(cluster: Cluster) -> Iterator[None]:
     def forget() -> None:
         for address in (ATTACKER, HONEST):
             cluster.ssh("web01", f"centralino ban lift {address}")
-        cluster.ssh("pbx01", "fail2ban-client restart sip-password && fail2ban-client restart sip-account")
+        cluster.ssh("pbx01", "systemctl restart fail2ban")
 
     forget()
     yield

@@ -213,6 +213,12 @@ def test_bad_input_leaves_the_running_service_alone(
     assert host.check_output("systemctl show --property MainPID,NeedDaemonReload fail2ban") == before
 
 
+def test_it_cannot_be_left_without_its_action(host: Host) -> None:
+    assert host.run("systemctl reload fail2ban").failed, "a reload loses actions that are written in Python"
+    for jail in ("sip-password", "sip-account", "phones"):
+        assert "centralino" in host.check_output(f"fail2ban-client get {jail} actions")
+
+
 def test_it_watches_what_it_is_told_and_changes_no_firewall(host: Host) -> None:
     assert "sip-account, sip-password" in host.check_output("fail2ban-client status").replace("phones, ", "")
     assert "sshd" not in host.check_output("fail2ban-client status")
