@@ -6,11 +6,12 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lab.proxmox import crm, disks
-from proxmox import probes
+from proxmox import converge, probes
 from tests.unit.proxmox.conftest import Inventory, StandIn
 from tests.unit.proxmox.test_operations import Cli, ops, quick
 
@@ -62,7 +63,16 @@ def test_a_guest_on_shared_storage_is_given_to_ha(ops: Cli, stand_in: StandIn) -
     assert ops("failover", "pve1")[2].startswith("proxmox: node pve1 is online")
 
 
-def test_a_guest_under_ha_is_waited_for(ops: Cli, stand_in: StandIn) -> None:
+def test_a_guest_under_ha_is_waited_for(ops: Cli, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = converge.place
+
+    def asked(*arguments: Any) -> str | None:
+        monkeypatch.setattr(crm, "ADOPT_SECONDS", 0.1)
+        return place(*arguments)
+
+    # HA acts no sooner than somebody waits for it, however slow this machine is.
+    monkeypatch.setattr(crm, "ADOPT_SECONDS", 600)
+    monkeypatch.setattr("proxmox.converge.place", asked)
     stand_in.store.cluster.ha["vm:101"] = {"state": "started"}
     stand_in.lose("pve1")
     stand_in.written()
