@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from scenario_fixtures import within
 from testinfra.host import Host
 
 Converge = Callable[..., str]
@@ -69,11 +70,11 @@ def pebble(host: Host) -> Iterator[Callable[..., None]]:
         }
         host.check_output("printf %%s %s > /run/pebble.json", json.dumps({"pebble": config}))
         host.check_output(f"systemd-run --quiet --collect --unit=pebble-names pebble-challtestsrv {' '.join(names)}")
-        host.check_output(
-            "systemd-run --quiet --collect --unit=pebble --setenv=PEBBLE_VA_NOSLEEP=1 "
-            "pebble -config /run/pebble.json -dnsserver 127.0.0.1:8053"
-        )
-        host.check_output("for try in $(seq 50); do ss -Hltn 'sport = :14000' | grep -q . && break; sleep 0.1; done")
+        # It refuses every 20th good nonce, so that clients learn to ask again: certbot asks once and then gives up.
+        environment = "--setenv=PEBBLE_VA_NOSLEEP=1 --setenv=PEBBLE_WFE_NONCEREJECT=0"
+        server = "pebble -config /run/pebble.json -dnsserver 127.0.0.1:8053"
+        host.check_output(f"systemd-run --quiet --collect --unit=pebble {environment} {server}")
+        assert within(20, lambda: host.check_output("ss -Hltn 'sport = :14000'")), "pebble listens"
 
     yield run
     host.check_output("systemctl stop pebble pebble-names; systemctl stop centralino-acme")
