@@ -1,6 +1,7 @@
 """Fixtures for every scenario's tests, beside testinfra's own ``host`` (the machine that the role was applied to)."""
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,14 @@ import yaml
 from testinfra.host import Host
 
 Exposure = Callable[[str], float]
+
+
+def within[T](seconds: float, look: Callable[[], T]) -> T:
+    """Look again and again until there is something, for so long; return what the last look found."""
+    end = time.monotonic() + seconds
+    while not (found := look()) and time.monotonic() < end:
+        time.sleep(0.1)
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from scenario_fixtures import within
 from testinfra.host import Host
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
@@ -36,7 +37,7 @@ def asterisk(host: Host) -> None:
     for name, text in render(snapshot).files.items():
         host.check_output(f"printf %s {shlex.quote(text)} > {RELEASE}/{name}")
     host.check_output("asterisk -rx 'core reload'; asterisk -rx 'module reload res_pjsip.so'")
-    within(10, lambda: ACCOUNT in host.check_output("asterisk -rx 'pjsip show endpoints'"))
+    assert within(10, lambda: ACCOUNT in host.check_output("asterisk -rx 'pjsip show endpoints'"))
     host.check_output("apt-get -qq install --yes --no-install-recommends sipvicious >/dev/null")
 
 
@@ -71,18 +72,9 @@ def banned(host: Host) -> str:
     return str(host.check_output("nft list set inet centralino bans4"))
 
 
-def within(seconds: float, question: Callable[[], bool]) -> float:
-    """Ask until the answer is yes; return how long that took."""
-    start = time.monotonic()
-    while not question():
-        assert time.monotonic() - start < seconds, f"not within {seconds} s"
-        time.sleep(0.05)
-    return time.monotonic() - start
-
-
 def lift(host: Host, address: str) -> None:
     host.check_output("centralino ban lift %s", address)
-    within(5, lambda: address not in banned(host))
+    assert within(5, lambda: address not in banned(host))
 
 
 def test_the_third_wrong_password_is_one_too_many(host: Host, register: Register) -> None:
@@ -91,7 +83,7 @@ def test_the_third_wrong_password_is_one_too_many(host: Host, register: Register
     time.sleep(2)
     assert CRACKER not in banned(host), "one attempt counts once"
     assert register(CRACKER, "wrong three") == "401"
-    within(2, lambda: CRACKER in banned(host))
+    assert within(2, lambda: CRACKER in banned(host))
     assert register(CRACKER, SECRET) == "silence"
     assert "3 wrong SIP passwords" in host.check_output("centralino ban list")
     left = re.search(rf"{CRACKER} timeout 1d expires (\S+)", banned(host).replace("\n", " "))
@@ -104,7 +96,7 @@ def test_who_was_lifted_and_goes_on_is_banned_again(host: Host, register: Regist
     time.sleep(11)  # fail2ban forgets its own ban
     for number in range(3):
         register(CRACKER, f"wrong {number}")
-    within(2, lambda: CRACKER in banned(host))
+    assert within(2, lambda: CRACKER in banned(host))
     lift(host, CRACKER)
 
 
@@ -130,7 +122,7 @@ def test_svcrack_finds_nothing(host: Host, behind: str) -> None:
 
 def test_a_scanner_is_out_after_twenty_accounts(host: Host, register: Register) -> None:
     answered = int(register(SCANNER, "", account="10"))
-    within(3, lambda: SCANNER in banned(host))
+    assert within(3, lambda: SCANNER in banned(host))
     assert answered < 100
     assert "20 requests for SIP accounts that do not exist" in host.check_output("centralino ban list")
     lift(host, SCANNER)
@@ -166,7 +158,7 @@ def test_the_filters_count_each_attempt_once(host: Host, register: Register) -> 
         assert re.search(r"\b0 matched", said), said
     finally:
         host.check_output(f": > {SECURITY_LOG}; systemctl start fail2ban")
-        within(20, lambda: "sip-account" in host.run("fail2ban-client status").stdout)
+        assert within(20, lambda: "sip-account" in host.run("fail2ban-client status").stdout)
 
 
 def test_the_tenth_unknown_phone_is_one_too_many(host: Host) -> None:
@@ -186,10 +178,10 @@ def test_the_tenth_unknown_phone_is_one_too_many(host: Host) -> None:
         time.sleep(2)
         assert PROBE not in banned(host)
         refused(1)
-        within(5, lambda: PROBE in banned(host))
+        assert within(5, lambda: PROBE in banned(host))
     finally:
         host.check_output(f"rm -r {panel}; systemctl daemon-reload; systemctl restart centralino-panel")
-    within(10, lambda: PROBE in host.run("centralino ban list").stdout)
+    assert within(10, lambda: PROBE in host.run("centralino ban list").stdout)
     lift(host, PROBE)
 
 

@@ -1,11 +1,10 @@
 """Ask a machine that the role ``firewall`` was applied to, from outside of it."""
 
 import socket
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from scenario_fixtures import Exposure
+from scenario_fixtures import Exposure, within
 from testinfra.host import Host
 
 ECHO = """
@@ -63,16 +62,6 @@ def answers(connection: socket.socket, word: bytes = b"still there?") -> bool:
         return connection.recv(99).endswith(word)
     except TimeoutError:
         return False
-
-
-def within(seconds: float, question: Callable[[], bool]) -> bool:
-    """Ask again and again; tell whether the answer became yes in that time."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if question():
-            return True
-        time.sleep(0.1)
-    return False
 
 
 def connects(address: str, port: int) -> bool:

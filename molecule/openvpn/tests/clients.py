@@ -1,10 +1,9 @@
 """VPN clients on the guest itself, each in a network of its own, all of them on one switch outside of the server."""
 
 import shlex
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
+from scenario_fixtures import within
 from testinfra.host import Host
 
 ECHO = """
@@ -55,16 +54,6 @@ SWITCH = (
     "ip -n beyond link set far up",
 )
 """Outside, where clients are, and a machine beyond the server that knows no way to the VPN's network."""
-
-
-def within(seconds: float, question: Callable[[], bool]) -> bool:
-    """Ask again and again; tell whether the answer became yes in that time."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if question():
-            return True
-        time.sleep(0.1)
-    return False
 
 
 @dataclass

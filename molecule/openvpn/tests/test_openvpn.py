@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from io import BytesIO
 
 import pytest
-from clients import ECHO, SWITCH, Client, within
-from scenario_fixtures import Exposure
+from clients import ECHO, SWITCH, Client
+from scenario_fixtures import Exposure, within
 from testinfra.host import Host
 
 Converge = Callable[..., str]

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from clients import SWITCH, Client, within
+from clients import SWITCH, Client
+from scenario_fixtures import within
 from testinfra.host import Host
 
 SCENARIOS = Path(__file__).parents[3] / "lab" / "phones"

@@ -3,14 +3,11 @@
 import base64
 import json
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from shlex import quote
 from typing import Self
 from xml.etree import ElementTree as ET
 
-import pytest
 from testinfra.host import Host
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "dhcp"))
@@ -40,16 +37,6 @@ audio_alert aufile,{folder}/alert.wav
 ausrc_srate 48000
 auplay_srate 8000
 """
-
-
-def eventually[T](look: Callable[[], T | None], seconds: float, what: str) -> T:
-    """Return what is there as soon as it is."""
-    end = time.monotonic() + seconds
-    while not (found := look()):
-        if time.monotonic() > end:
-            pytest.fail(f"there was not, in {seconds:g} s, {what}", pytrace=False)
-        time.sleep(0.3)
-    return found
 
 
 class Desk:

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from scenario_fixtures import within
 from testinfra.host import Host
 
 sys.path.insert(0, str(Path(__file__).parent))
-from desk import TONE, Desk, cisco, eventually, yealink
+from desk import TONE, Desk, cisco, yealink
 
 URL = "https://phones.example.com/phones/"
 TENANT = """
@@ -87,7 +88,7 @@ def registered(host: Host, desk: Desk) -> bool:
 def both_registered(host: Host, desks: tuple[Desk, Desk]) -> None:
     """Wait until both phones are reached."""
     for desk in desks:
-        eventually(lambda desk=desk: registered(host, desk), 40, f"a contact of {desk.name}: {desk.said()[-1500:]}")
+        assert within(40, lambda desk=desk: registered(host, desk)), f"{desk.name} said: {desk.said()[-1500:]}"
 
 
 def tone(samples: bytes, frequency: float, rate: int = 8000) -> float:
@@ -128,12 +129,10 @@ def test_they_register_over_tls_and_call_each_other_with_srtp(host: Host, desks:
     caller = desks[0]
     both_registered(host, desks)
     caller.dial("102")
-    eventually(lambda: "2 active channels" in host.check_output("asterisk -rx 'core show channels'"), 20, "a call")
+    assert within(20, lambda: "2 active channels" in host.check_output("asterisk -rx 'core show channels'"))
     # Each hears the other's tone, which nobody who has not the keys can decode; the caller's own ringing comes before.
     for desk in desks:
-        eventually(
-            lambda desk=desk: hears_the_tone(desk), 30, f"the other's tone at {desk.name}: {desk.said()[-1500:]}"
-        )
+        assert within(30, lambda desk=desk: hears_the_tone(desk)), f"{desk.name} said: {desk.said()[-1500:]}"
     caller.hang_up()
     for desk in desks:
         offers = re.findall(r"^m=audio \d+ (\S+)", desk.said(), re.MULTILINE)
@@ -148,7 +147,7 @@ def test_a_call_in_clear_is_refused(host: Host, desks: tuple[Desk, Desk]) -> Non
     try:
         both_registered(host, desks)
         caller.dial("102")
-        eventually(lambda: "488 Not Acceptable Here" in caller.said(), 15, "a refusal")
+        assert within(15, lambda: "488 Not Acceptable Here" in caller.said()), caller.said()[-1500:]
     finally:
         caller.start()
     assert callee.account["user"] not in host.check_output("asterisk -rx 'core show channels'")
@@ -171,7 +170,7 @@ def test_reprovision_reaches_the_phone_through_its_pbx(host: Host, desks: tuple[
     both_registered(host, desks)
     phone, other = desks
     assert "asked" in command(host, f"phone reprovision {YEALINK}")
-    eventually(lambda: re.search(r"^Event: check-sync\r?$", phone.said(), re.MULTILINE), 15, "a NOTIFY")
+    assert within(15, lambda: re.search(r"^Event: check-sync\r?$", phone.said(), re.MULTILINE)), phone.said()[-1500:]
     assert "NOTIFY sip:" in phone.said()
     assert "check-sync" not in other.said(), "nobody else is told"
 

@@ -3,13 +3,12 @@
 import json
 import re
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from scenario_fixtures import Exposure
+from scenario_fixtures import Exposure, within
 from testinfra.host import Host
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
@@ -55,7 +54,9 @@ class Pbx:
             lines = self.host.run(f"cat {PANEL}/results").stdout.splitlines()
             return next((r for r in map(json.loads, reversed(lines)) if r["etag"] == wanted.etag), None)
 
-        return eventually(told, seconds, f"a result of {wanted.etag}; the agent says:\n{self.journal()}")
+        result = within(seconds, told)
+        assert result, self.journal()
+        return result
 
     def forget_results(self) -> None:
         """Let the panel know of no outcome."""
@@ -91,15 +92,6 @@ class Pbx:
 
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
-
-
-def eventually[T](ask: Callable[[], T | None], seconds: float, what: str) -> T:
-    deadline = time.monotonic() + seconds
-    while not (answer := ask()):
-        if time.monotonic() > deadline:
-            pytest.fail(f"there was not, in {seconds:g} s, {what}", pytrace=False)
-        time.sleep(0.2)
-    return answer
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +175,7 @@ def test_what_the_live_asterisk_does_not_take_is_taken_back(pbx: Pbx) -> None:
     other = snapshot("k3v9d0aa11bb", "dddddddddddd")
     try:
         pbx.publish(other)
-        eventually(lambda: re.search(f"release {other.etag}.*going back", pbx.journal()), 120, "a way back")
+        assert within(120, lambda: re.search(f"release {other.etag}.*going back", pbx.journal()))
     finally:
         pbx.asterisk("module load pbx_config.so")
     result = pbx.result(other)
@@ -203,7 +195,7 @@ def test_killed_at_any_moment_it_comes_to_the_same_end(pbx: Pbx, said: str, seco
     pbx.kill_when(f"release {other.etag}.*{said}", seconds)
     starts = pbx.starts()
     pbx.publish(other)
-    eventually(lambda: pbx.starts() > starts, 60, "a new start after the kill")
+    assert within(60, lambda: pbx.starts() > starts), "a new start after the kill"
     assert pbx.result(other)["outcome"] == "live"
     assert pbx.endpoints() == {"t175-k3v9d0aa11bb", f"t175-{endpoint}"}
     assert pbx.host.check_output("pgrep --count --exact asterisk") == "1", "no trial Asterisk is left"
@@ -217,7 +209,7 @@ def test_without_the_panel_the_last_configuration_is_restored(pbx: Pbx) -> None:
         pbx.host.run_expect([0], f"rm -r {STATE}/current {STATE}/releases && systemctl restart asterisk")
         assert pbx.endpoints() == set()
         pbx.host.run_expect([0], "systemctl restart centralino-agent")
-        eventually(lambda: len(pbx.endpoints()) == 2, 60, "the endpoints of the last configuration")
+        assert within(60, lambda: len(pbx.endpoints()) == 2), "the endpoints of the last configuration"
     finally:
         pbx.host.run_expect([0], "systemctl kill --signal CONT test-panel")
 
@@ -226,7 +218,7 @@ def test_an_asterisk_that_is_down_gets_the_configuration_when_it_is_back(pbx: Pb
     pbx.host.run_expect([0], "systemctl stop asterisk")
     other = snapshot("k3v9d0aa11bb", "ffffffffffff")
     pbx.publish(other)
-    eventually(lambda: "does not answer" in pbx.journal(), 60, "a word that Asterisk is down")
+    assert within(60, lambda: "does not answer" in pbx.journal())
     pbx.host.run_expect([0], "systemctl start asterisk")
     assert pbx.result(other)["outcome"] == "live"
     assert "t175-ffffffffffff" in pbx.endpoints()
@@ -234,9 +226,8 @@ def test_an_asterisk_that_is_down_gets_the_configuration_when_it_is_back(pbx: Pb
 
 def test_another_pbxs_configuration_is_not_taken(pbx: Pbx) -> None:
     pbx.publish(snapshot("gggggggggggg", pbx="pbx02"))
-    eventually(
-        lambda: "sent the configuration of pbx02, and this is molecule-pbx-agent" in pbx.journal(), 60, "a refusal"
-    )
+    refusal = "sent the configuration of pbx02, and this is molecule-pbx-agent"
+    assert within(60, lambda: refusal in pbx.journal())
     assert pbx.endpoints() == {"t175-k3v9d0aa11bb", "t175-k3v9d0aa11cc"}
 
 
