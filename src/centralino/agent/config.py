@@ -1,25 +1,29 @@
 """``/etc/centralino/agent.toml``, which role ``pbx_agent`` writes."""
 
-import tomllib
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
-from pydantic import StringConstraints, ValidationError
+from pydantic import AfterValidator
 
+from centralino.contract import toml_file
 from centralino.contract.fields import GuestName
 from centralino.contract.model import Model
 
 DEFAULT_PATH = Path("/etc/centralino/agent.toml")
+_URL: Final = re.compile(r"https://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?")
 
 
-class ConfigError(Exception):
-    """The file cannot be used; the text names file, key and remedy."""
+def _checked_url(url: str) -> str:
+    if not _URL.fullmatch(url):
+        raise ValueError(f"{url!r} must be https://name:port without a path")
+    return url
 
 
 class Panel(Model):
     """Where the panel's agent interface is, and who we are there."""
 
-    url: Annotated[str, StringConstraints(pattern=r"^https://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?$")]
+    url: Annotated[str, AfterValidator(_checked_url)]
     ca: Path
     certificate: Path
     key: Path
@@ -42,40 +46,4 @@ def load(path: Path) -> Config:
         ConfigError: with one sentence a finding.
 
     """
-    return read(path, Config, role="pbx_agent")
-
-
-def read[M: Model](path: Path, model: type[M], *, role: str) -> M:
-    """Read and check a file that ``role`` writes.
-
-    Raises:
-        ConfigError: with one sentence a finding.
-
-    """
-    try:
-        data = tomllib.loads(path.read_text())
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}): run role {role} on this guest") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is no TOML ({error}): run role {role} on this guest") from None
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        raise ConfigError("\n".join(_sentences(error, path, role))) from None
-
-
-def _sentences(error: ValidationError, path: Path, role: str) -> list[str]:
-    sentences = []
-    for finding in error.errors():
-        key = ".".join(str(part) for part in finding["loc"])
-        match finding["type"]:
-            case "extra_forbidden":
-                text = "unknown key: remove it or correct its spelling"
-            case "missing":
-                text = f"missing: add it, or run role {role} on this guest"
-            case "string_pattern_mismatch" if key == "panel.url":
-                text = f"{finding['input']!r} must be https://name:port without a path"
-            case _:
-                text = f"{finding['msg']} (found {str(finding['input'])[:60]!r})"
-        sentences.append(f"{path}: {key}: {text}")
-    return sentences
+    return toml_file.read(path, Config, role="pbx_agent")

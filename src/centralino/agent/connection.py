@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import httpx
+from pydantic import ValidationError
 
 from centralino.agent.config import Panel
+from centralino.contract.model import Model, first_finding
 
 WAIT = 50
 """Seconds for which the panel holds a request without an answer."""
@@ -85,6 +87,21 @@ class PanelConnection:
         """Return the error that says what a status means that should not have come."""
         remedy = "is this guest's certificate known there?" if status in {400, 401, 403} else "see the panel's journal"
         return PanelError(f"{self.url} answered {status}: {remedy}")
+
+    def understood[M: Model](self, answer: Answer, model: type[M], what: str) -> M:
+        """Return the document in an answer.
+
+        Raises:
+            PanelError: where it is none of this release's; ``what`` names it.
+
+        """
+        try:
+            return model.model_validate_json(answer.body)
+        except ValidationError as error:
+            raise PanelError(
+                f"{self.url} sent {what} that this guest does not understand ({first_finding(error)}): "
+                "is the same release on both guests?"
+            ) from None
 
     @contextmanager
     def _client(self) -> Iterator[httpx.Client]:

@@ -16,7 +16,9 @@ from centralino.agent.loop import Agent
 from centralino.agent.panel import PanelClient
 from centralino.agent.store import Store
 from centralino.asterisk.cli import Asterisk, AsteriskError
+from centralino.contract.model import first_finding
 from centralino.contract.snapshot import Snapshot
+from centralino.contract.toml_file import ConfigError
 
 _NOT_LIVE = 1
 _BAD_INPUT = 2
@@ -41,7 +43,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _leave)
     try:
         sys.exit(_run(arguments))
-    except (config.ConfigError, _UsageError) as error:
+    except (ConfigError, _UsageError) as error:
         parser.exit(_BAD_INPUT, f"{error}\n")
     except AsteriskError as error:
         parser.exit(_NOT_LIVE, f"{error}\n")
@@ -91,9 +93,8 @@ def _read(path: Path) -> Snapshot:
     except OSError as error:
         raise _UsageError(f"{path}: {error.strerror}") from None
     except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise _UsageError(f"{path}: {place}: {first['msg']}: this is no snapshot as the panel publishes it") from None
+        finding = first_finding(error, whole="the file")
+        raise _UsageError(f"{path}: {finding}: this is no snapshot as the panel publishes it") from None
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:

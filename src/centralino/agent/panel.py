@@ -1,7 +1,6 @@
 """What the agent asks of the panel and tells it: snapshots and results."""
 
 import httpx
-from pydantic import ValidationError
 
 from centralino.agent.config import Panel
 from centralino.agent.connection import WAIT, Answer, PanelConnection, PanelError
@@ -62,13 +61,7 @@ class PanelClient:
         answer = self._connection.poll("/agent/v1/check-syncs", None)
         if answer.status != httpx.codes.OK:
             raise self._connection.refusal(answer.status)
-        try:
-            return CheckSyncs.model_validate_json(answer.body)
-        except ValidationError:
-            raise PanelError(
-                f"{self._connection.url} names phones in a way that this agent does not understand: "
-                "is the same release on both guests?"
-            ) from None
+        return self._connection.understood(answer, CheckSyncs, "a list of phones")
 
     def check_synced(self, last: int) -> None:
         """Tell the panel that the phones up to this request were told.
@@ -83,15 +76,7 @@ class PanelClient:
 
     def _checked(self, answer: Answer, pbx: str) -> Snapshot:
         url = self._connection.url
-        try:
-            snapshot = Snapshot.model_validate_json(answer.body)
-        except ValidationError as error:
-            first = error.errors(include_input=False)[0]
-            place = ".".join(str(part) for part in first["loc"])
-            raise PanelError(
-                f"{url} sent a snapshot that this agent does not understand ({place}: {first['msg']}): "
-                "is the same release on both guests?"
-            ) from None
+        snapshot = self._connection.understood(answer, Snapshot, "a snapshot")
         if snapshot.etag != answer.etag:
             raise PanelError(f"{url} sent snapshot {snapshot.etag} under the name {answer.etag or 'of none'}")
         if snapshot.pbx != pbx:

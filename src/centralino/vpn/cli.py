@@ -8,6 +8,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from centralino.contract.toml_file import ConfigError
 from centralino.vpn import config, profile
 from centralino.vpn.config import Config
 from centralino.vpn.errors import VpnError
@@ -22,7 +23,7 @@ def main() -> None:
     arguments = _parser().parse_args()
     try:
         _run(arguments, config.load(arguments.config))
-    except VpnError as error:
+    except (ConfigError, VpnError) as error:
         for line in str(error).splitlines():
             sys.stderr.write(f"error: {line}\n")
         sys.exit(_FAILED)

@@ -1,17 +1,15 @@
 """``/etc/centralino/vpn.toml``, which role ``openvpn`` writes."""
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints
 
+from centralino.contract import toml_file
 from centralino.contract.fields import GuestName
 from centralino.contract.model import Model
-from centralino.vpn.errors import VpnError
 
 DEFAULT_PATH = Path("/etc/centralino/vpn.toml")
-_REMEDY = "run role openvpn on this guest"
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Days = Annotated[int, Field(ge=1)]
@@ -37,15 +35,10 @@ class Config(Model):
 
 
 def load(path: Path) -> Config:
-    """Read and check the configuration. Raises :class:`VpnError` with one sentence a finding."""
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise VpnError(f"{path}: cannot be read ({error.strerror}): {_REMEDY}, or try again with sudo") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise VpnError(f"{path}: is no TOML ({error}): {_REMEDY}") from None
-    try:
-        return Config.model_validate(data)
-    except ValidationError as error:
-        findings = (f"{path}: {'.'.join(map(str, each['loc']))}: {each['msg']}: {_REMEDY}" for each in error.errors())
-        raise VpnError("\n".join(findings)) from None
+    """Read and check the configuration.
+
+    Raises:
+        ConfigError: with one sentence a finding.
+
+    """
+    return toml_file.read(path, Config, role="openvpn")

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from centralino.agent.config import Config, ConfigError, load
+from centralino.agent.config import Config, load
+from centralino.contract.toml_file import ConfigError
 
 GOOD = """
 pbx = "pbx01"

@@ -204,8 +204,8 @@ def test_the_command_puts_a_profile_into_a_new_file_alone(
     ("text", "sentence"),
     [
         ("x", "is no TOML"),
-        ('server = "pbx01"', "remote: Field required"),
-        ('server = "pbx01"\nsorver = 1', "sorver: Extra inputs"),
+        ('server = "pbx01"', "remote: missing: add it, or run role openvpn"),
+        ('server = "pbx01"\nsorver = 1', "sorver: unknown key"),
     ],
 )
 def test_a_bad_configuration_is_told_by_sentences(

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from centralino.agent.config import Panel, read
+from centralino.agent.config import Panel
+from centralino.contract import toml_file
 from centralino.contract.model import Model
 
 DEFAULT_PATH = Path("/etc/centralino/bans.toml")
@@ -22,4 +23,4 @@ def load(path: Path) -> Config:
         ConfigError: with one sentence a finding.
 
     """
-    return read(path, Config, role="bans")
+    return toml_file.read(path, Config, role="bans")

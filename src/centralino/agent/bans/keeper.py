@@ -18,6 +18,7 @@ from centralino.agent.bans.firewall import Address, FirewallError
 from centralino.agent.bans.store import Known, Pending, Store
 from centralino.agent.connection import PanelConnection, PanelError
 from centralino.contract.bans import MAX_REPORT_BYTES, BanList, Report, etag_of
+from centralino.contract.model import first_finding
 
 log = logging.getLogger(__name__)
 
@@ -134,15 +135,7 @@ class Keeper:
             return None
         if answer.status != httpx.codes.OK:
             raise self._panel.refusal(answer.status)
-        try:
-            listed = BanList.model_validate_json(answer.body)
-        except ValidationError as error:
-            first = error.errors(include_input=False)[0]
-            place = ".".join(str(part) for part in first["loc"])
-            raise PanelError(
-                f"{self._panel.url} sent a list that this guest does not understand ({place}: {first['msg']}): "
-                "is the same release on both guests?"
-            ) from None
+        listed = self._panel.understood(answer, BanList, "a list")
         if etag_of(answer.body) != answer.etag:
             raise PanelError(f"{self._panel.url} sent a list under another's name: is something between changing it?")
         return listed
@@ -192,9 +185,7 @@ def _read(document: bytes) -> Report | None:
     try:
         report = Report.model_validate_json(document)
     except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the datagram"
-        log.warning("a report was not taken: %s: %s", place, first["msg"])
+        log.warning("a report was not taken: %s", first_finding(error, whole="the datagram"))
         return None
     log.info("reported: address=%s part=%s seconds=%d: %s", report.address, report.part, report.seconds, report.reason)
     return report

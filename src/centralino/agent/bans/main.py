@@ -16,8 +16,8 @@ from centralino.agent import logs, notify
 from centralino.agent.bans import config, firewall
 from centralino.agent.bans.keeper import Keeper
 from centralino.agent.bans.store import Store
-from centralino.agent.config import ConfigError
 from centralino.agent.connection import PanelConnection
+from centralino.contract.toml_file import ConfigError
 
 _BAD_INPUT: Final = 2
 _FIRST_DESCRIPTOR: Final = 3
