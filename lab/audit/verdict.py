@@ -3,8 +3,9 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -35,7 +36,12 @@ class Verdict:
 
 def reason(check: str, finding: str) -> str:
     """Return why a finding stays; empty where nothing is written of it."""
-    for accepted in (yaml.safe_load(ACCEPTED.read_text(encoding="utf-8")) or {}).get(check, []):
+    for accepted in _accepted(ACCEPTED).get(check, []):
         if re.search(accepted["finding"], finding):
             return str(accepted["reason"])
     return ""
+
+
+@cache
+def _accepted(file: Path) -> dict[str, list[dict[str, Any]]]:
+    return yaml.safe_load(file.read_text(encoding="utf-8")) or {}
