@@ -42,20 +42,20 @@ def networks(host: Host) -> Iterator[None]:
 
 @pytest.fixture
 def anna(host: Host) -> Iterator[Client]:
-    client = Client(host, "anna", 11)
-    client.appear()
-    yield client
-    client.vanish()
-    host.run(f"{COMMAND} revoke anna")
+    yield from plugged_in(Client(host, "anna", 11))
 
 
 @pytest.fixture
 def bruno(host: Host) -> Iterator[Client]:
-    client = Client(host, "bruno", 12)
+    yield from plugged_in(Client(host, "bruno", 12))
+
+
+def plugged_in(client: Client) -> Iterator[Client]:
+    """Have a client for a test, without a profile before and after it."""
     client.appear()
     yield client
     client.vanish()
-    host.run(f"{COMMAND} revoke bruno")
+    client.host.run(f"{COMMAND} revoke {client.name}")
 
 
 @pytest.fixture
