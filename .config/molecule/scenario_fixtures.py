@@ -1,6 +1,7 @@
 """Fixtures for every scenario's tests, beside testinfra's own ``host`` (the machine that the role was applied to)."""
 
 import os
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,8 @@ from testinfra.host import Host
 
 Exposure = Callable[[str], float]
 
+CONVERGE = Path(__file__).with_name("converge.yml")
+
 
 def within[T](seconds: float, look: Callable[[], T]) -> T:
     """Look again and again until there is something, for so long; return what the last look found."""
@@ -20,6 +23,18 @@ def within[T](seconds: float, look: Callable[[], T]) -> T:
     while not (found := look()) and time.monotonic() < end:
         time.sleep(0.1)
     return found
+
+
+def apply_role(*options: str) -> subprocess.CompletedProcess[str]:
+    """Apply the scenario's role once more, by Mitogen, for time's sake: Ansible's own strategy was there before."""
+    inventory = Path(os.environ["MOLECULE_INVENTORY_FILE"]).parent
+    return subprocess.run(  # noqa: S603 - our own words
+        ["ansible-playbook", "--inventory", str(inventory), *options, str(CONVERGE)],  # noqa: S607 - molecule's own
+        env={**os.environ, "ANSIBLE_STRATEGY": "mitogen_unpinned"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 @pytest.fixture(scope="session")

@@ -2,21 +2,15 @@
 
 # ruff: noqa: D103 - tests; pytest is given the path
 
-import os
 import re
-import subprocess
-from pathlib import Path
 
 import pytest
+from scenario_fixtures import apply_role
 from testinfra.host import Host
-
-CONVERGE = Path(__file__).parent.parent / "converge.yml"
 
 
 def test_check_mode_finds_nothing_to_change() -> None:
-    inventory = Path(os.environ["MOLECULE_INVENTORY_FILE"]).parent
-    command = ["ansible-playbook", "--inventory", str(inventory), "--check", "--diff", str(CONVERGE)]
-    play = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own words
+    play = apply_role("--check", "--diff")
     changes = [int(count) for count in re.findall(r"\bchanged=(\d+)", play.stdout)]
     if play.returncode or not changes or any(changes):
         pytest.fail(f"check mode on the converged host:\n{play.stdout}{play.stderr}", pytrace=False)
