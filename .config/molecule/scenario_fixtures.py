@@ -26,11 +26,10 @@ def within[T](seconds: float, look: Callable[[], T]) -> T:
 
 
 def apply_role(*options: str) -> subprocess.CompletedProcess[str]:
-    """Apply the scenario's role once more, by Mitogen, for time's sake: Ansible's own strategy was there before."""
+    """Apply the scenario's role once more, with options of ansible-playbook's."""
     inventory = Path(os.environ["MOLECULE_INVENTORY_FILE"]).parent
     return subprocess.run(  # noqa: S603 - our own words
         ["ansible-playbook", "--inventory", str(inventory), *options, str(CONVERGE)],  # noqa: S607 - molecule's own
-        env={**os.environ, "ANSIBLE_STRATEGY": "mitogen_unpinned"},
         capture_output=True,
         text=True,
         check=False,
