@@ -34,6 +34,7 @@ ctrl_tcp_listen {address}:{control}
 audio_source ausine,{tone}
 audio_player aufile,{folder}/heard.wav
 audio_alert aufile,{folder}/alert.wav
+ringback_disabled yes
 ausrc_srate 48000
 auplay_srate 8000
 """
