@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
-from proxmox import backups, calls, converge, placement, plan, probes, session, show, spare, ssh, state, status
+from proxmox import backups, calls, converge, placement, plan, probes, session, show, spare, ssh, state, status, values
 from proxmox.backups import Archive
 from proxmox.converge import Report, Subject
 from proxmox.desired import Guest
@@ -29,6 +29,8 @@ _HOOK_SECONDS: Final = 60
 _HA_SECONDS: Final = 600
 """How long HA may take to fence a node and start a guest elsewhere; 83 to 137 s were seen."""
 _SERVICE_SECONDS: Final = 180
+_TAG: Final = "centralino-failover"
+"""Of a restored guest until it is configured: a run that is killed in between is taken up."""
 _RULES_SINCE: Final = 9
 """The release in which HA groups became rules."""
 
@@ -157,7 +159,7 @@ def _decide(opened: Session, found: State, node: str, began: float) -> list[Resc
     next_free = max(found.machines, default=100) + 1
     rescues = []
     for guest in lost:
-        copy, schedule = _copy(guest, found), ""
+        copy, schedule = _copy(opened, guest, found), ""
         storage = next(
             (one for (on, name), one in found.storages.items() if name == guest.storage and on != node), None
         )
@@ -176,12 +178,19 @@ def _decide(opened: Session, found: State, node: str, began: float) -> list[Resc
     return rescues
 
 
-def _copy(guest: Guest, found: State) -> Machine | None:
-    """Return the machine that an earlier run of this command made for a lost guest."""
+def _copy(opened: Session, guest: Guest, found: State) -> Machine | None:
+    """Return the machine that an earlier run of this command made for a lost guest.
+
+    What somebody restored beside the guest to look into, maybe from an old backup, does not start with its node and
+    has not the tag: it is not the guest.
+    """
     for machine in found.machines.values():
         alive = found.nodes[machine.node].online
-        if machine.name == guest.name and machine.vmid != guest.vmid and alive and "centralino" in machine.tags:
-            return machine
+        if machine.name != guest.name or machine.vmid == guest.vmid or not alive or "centralino" not in machine.tags:
+            continue
+        whole = converge.look(opened.api, machine.vmid, machine.node)
+        if whole and (_TAG in whole.tags or str(whole.config.get("onboot")) != "0"):
+            return whole
     return None
 
 
@@ -291,7 +300,7 @@ class _Run:
         if rescue.way is Way.BACKUP and rescue.archive is not None:
             with self._bounds[guest.storage]:
                 place = (rescue.target, rescue.vmid)
-                mine = {"name": guest.name}
+                mine = {"name": guest.name, "tags": values.tag_string((*guest.tags, _TAG))}
                 backups.bring_back(
                     self._opened, guest, rescue.archive, place, self._report, unique=False, settings=mine
                 )

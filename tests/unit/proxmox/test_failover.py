@@ -152,6 +152,21 @@ def test_a_failover_that_was_cut_off_is_taken_up(
     assert stand_in.machines.running[9001]
 
 
+def test_what_was_restored_to_look_into_is_not_taken_for_the_guest(
+    ops: Cli, stand_in: StandIn, at_stand_in: Inventory
+) -> None:
+    localise(stand_in, at_stand_in)
+    assert ops("backup", "pbx01")[0] == 0
+    assert ops("restore", "pbx01", "--to", "pve2", "--vmid", "777")[0] == 0
+    stand_in.lose("pve1")
+    code, said, _ = ops("failover", "pve1", "--it-is-off")
+    assert code == 0, said
+    assert "pbx01: newest backup; 9001 on pve" in said
+    assert stand_in.machines.running[9001]
+    assert stand_in.store.cluster.guests[9001].config["tags"] == "centralino;pbx"
+    assert not stand_in.machines.running.get(777)
+
+
 # --- proof -----------------------------------------------------------------------------------------------------------
 
 
