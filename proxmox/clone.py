@@ -31,7 +31,7 @@ def clone(options: argparse.Namespace) -> int:
         begin = time.monotonic()
         if not options.check:
             with show.Lines([twin.name]) as lines:
-                ssh.forget(twin.access.known_hosts, str(twin.address), twin.access.port)
+                ssh.forget(twin)
                 ids = frozenset({str(twin.vmid), str(machine.vmid)})
                 subject = Subject(twin.name, twin.vmid, twin.node, twin.task_timeout, ids)
 

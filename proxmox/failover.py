@@ -308,7 +308,7 @@ class _Run:
         elif rescue.way is Way.COPY:
             machine = state.find(self._api.send, rescue.vmid, rescue.target, self._api.pause)
         else:
-            ssh.forget(guest.access.known_hosts, str(guest.address), guest.access.port)
+            ssh.forget(guest)
 
         def steps(now: Machine | None) -> tuple[plan.Step, ...]:
             return plan.guest_steps(successor, now)
@@ -333,6 +333,8 @@ class _Run:
             if rescue.way is Way.CLONE:
                 notes.append(f"it is empty: playbooks/converge.yml --limit {guest.name} makes it whole")
             return tuple(notes)
+        if guest.address is None:
+            guest = reach(self._api, replace(guest, vmid=rescue.vmid), node, self._report)
         deadline = time.monotonic() + _SERVICE_SECONDS
         for question in probes.of_guest(guest):
             while True:
