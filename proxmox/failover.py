@@ -7,7 +7,6 @@ original under HA in the state ``disabled``, so that the node does not start it 
 
 import argparse
 import json
-import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,17 +14,30 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
-from proxmox import backups, calls, converge, placement, plan, probes, session, show, spare, ssh, state, status, values
+from proxmox import (
+    backups,
+    calls,
+    converge,
+    fence,
+    placement,
+    plan,
+    probes,
+    session,
+    show,
+    spare,
+    ssh,
+    state,
+    status,
+    values,
+)
 from proxmox.backups import Archive
 from proxmox.converge import Report, Subject
 from proxmox.desired import Guest
 from proxmox.errors import ProvisionerError, RefusedError, UnansweredError
-from proxmox.inventory import shown
 from proxmox.reach import reach
 from proxmox.session import Session
 from proxmox.state import Machine, State
 
-_HOOK_SECONDS: Final = 60
 _HA_SECONDS: Final = 600
 """How long HA may take to fence a node and start a guest elsewhere; 83 to 137 s were seen."""
 _SERVICE_SECONDS: Final = 180
@@ -78,7 +90,7 @@ def failover(options: argparse.Namespace) -> int:
         if options.check:
             return _end(opened, rescues, [], planned=True)
         if rescues:
-            _prove_off(opened, options)
+            fence.prove_off(opened, options)
         with show.Lines([rescue.guest.name for rescue in rescues]) as lines:
             done = _Run(opened, found, lines, began).all(rescues) if rescues else []
         code = _end(opened, done, _others(opened, found, options.node), planned=False)
@@ -111,32 +123,6 @@ def _check_dead(found: State, node: str) -> None:
             f"node {node} is online: `python -m proxmox evacuate {node}` moves its guests as they run; if it fails, "
             "take its power first"
         )
-
-
-def _prove_off(opened: Session, options: argparse.Namespace) -> None:
-    """Demand proof that a node is off: the inventory's hook, or the operator's word."""
-    node = options.node
-    if options.it_is_off:
-        session.say(f"operator's word: {node} is off")
-        return
-    hook = opened.whole.fence_hook
-    if hook is None:
-        raise ProvisionerError(
-            f"nobody has proved that {node} is off, and an isolated one may still run its guests: take its power, then "
-            "say --it-is-off; or set proxmox_fence_hook to a program that proves it"
-        )
-    try:
-        done = subprocess.run(  # noqa: S603 (the inventory names it)
-            [str(hook), node], capture_output=True, text=True, timeout=_HOOK_SECONDS, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ProvisionerError(f"proxmox_fence_hook: {shown(hook)}: {error}: correct it, or say --it-is-off") from None
-    if done.returncode != 0:
-        said = " ".join((done.stderr or done.stdout).split())[-200:] or f"exit code {done.returncode}"
-        raise ProvisionerError(
-            f"{shown(hook)} does not prove that {node} is off ({said}): take its power, then run again"
-        )
-    session.say(f"{shown(hook)}: {node} is off")
 
 
 def _decide(opened: Session, found: State, node: str, began: float) -> list[Rescue]:

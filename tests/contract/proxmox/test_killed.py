@@ -149,6 +149,19 @@ def backed_up(scene: Scene) -> Check:
     return check
 
 
+def retired(scene: Scene) -> Check:
+    del scene.files.hosts["cti01"], scene.files.groups["cti"]
+    scene.stand_in.store.cluster.ha["vm:121"] = {"state": "started"}
+
+    def check(after: Scene) -> None:
+        assert after.machines() == ALL - Counter({"cti01": 1})
+        assert after.stand_in.store.cluster.ha == {}
+        assert not [key for key in after.stand_in.store.cluster.volumes if "vm-121" in key]
+        assert after.ops("retire", "cti01")[0] == 1  # nothing is left to be taken up
+
+    return check
+
+
 FAILOVER = ("failover", "pve1", "--it-is-off")
 
 
@@ -160,6 +173,7 @@ FAILOVER = ("failover", "pve1", "--it-is-off")
         (emptied, ("evacuate", "pve1", "--overcommit"), 10),
         (restored, ("restore", "pbx01", "--to", "pve2"), 5),
         (drilled, ("drill", "pbx01"), 20),
+        (retired, ("retire", "cti01"), 12),
         (shared, FAILOVER, 3),
         (replicated, FAILOVER, 9),
         (backed_up, FAILOVER, 15),
