@@ -38,7 +38,7 @@ def apply(api: Api, cluster: Cluster, found: State, report: Report, *, move: boo
     # Before anything is made, and not beside it: guests that log in meanwhile add to the same file.
     for guest in cluster.guests:
         if guest.vmid not in found.machines:
-            ssh.forget(guest.access.known_hosts, str(guest.address), guest.access.port)
+            ssh.forget(guest)
     run = _Run(api, cluster, found, report, move=move)
     with ThreadPoolExecutor(max_workers=min(_WORKERS, len(cluster.templates) + len(cluster.guests))) as pool:
         # Guests wait for their template's outcome, so templates must be first in the queue.

@@ -136,6 +136,11 @@ def restore(options: argparse.Namespace) -> int:
         opened.fit(found, ("backup",))
         guest = session.guest_of(opened.whole, options.guest)
         archive = newest(opened, found, guest, options.archive)
+        kept = "with its card's address" if options.keep_address else "with a card address of its own"
+        if (made := _restored(opened, found, archive)) is not None:
+            _whole(guest, made.vmid, made.node, made)
+            note = "made by a run that was cut off"
+            return _end(options, [f"{_is(guest, archive, made.vmid, made.node)}, {kept}; {note}"], changed=False)
         node = options.to or guest.node
         vmid = free_vmid(opened.whole, found, options.vmid)
         _check_room(opened, found, guest, node)
@@ -144,8 +149,26 @@ def restore(options: argparse.Namespace) -> int:
         with show.Lines([guest.name]) as lines:
             bring_back(opened, guest, archive, (node, vmid), lines, unique=not options.keep_address)
             lines(guest.name, show.READY)
-        kept = "with its card's address" if options.keep_address else "with a card address of its own"
-        return _end(options, [f"{guest.name} of {when(archive.made)} is {vmid} on {node}, stopped, {kept}"])
+        return _end(options, [f"{_is(guest, archive, vmid, node)}, {kept}"])
+
+
+def _is(guest: Guest, archive: Archive, vmid: int, node: str) -> str:
+    return f"{guest.name} of {when(archive.made)} is {vmid} on {node}, stopped"
+
+
+def _restored(opened: Session, found: State, archive: Archive) -> Machine | None:
+    """Return the machine that a run which was cut off has restored from this archive by this same order."""
+    options = opened.options
+    for request in opened.unfinished():
+        words = request.words
+        vmid = int(words.get("vmid", 0)) if words.get("archive") == archive.volid else 0
+        if vmid not in found.machines or request.command != options.command:
+            continue
+        machine = converge.look(opened.api, vmid, found.machines[vmid].node)
+        asked = (options.vmid or vmid, "" if options.keep_address else "1")
+        if machine and (vmid, words.get("unique", "")) == asked and options.to in {None, machine.node}:
+            return machine
+    return None
 
 
 def free_vmid(cluster: Cluster, found: State, wanted: int | None = None) -> int:
@@ -191,9 +214,15 @@ def bring_back(
     report(guest.name, f"restoring {when(archive.made)} to {vmid} on {node}")
     call = calls.create(node, vmid, restoration(guest, archive, unique=unique) | dict(settings))
     run(opened, guest, call, "restoring")
-    machine = converge.look(opened.api, vmid, node)
+    _whole(guest, vmid, node, converge.look(opened.api, vmid, node))
+
+
+def _whole(guest: Guest, vmid: int, node: str, machine: Machine | None) -> None:
     if machine is None or machine.lock or not values.disk_size(str(machine.config.get("scsi0", ""))):
-        raise ProvisionerError(f"{guest.name}: the restore's task ended well and {vmid} on {node} is no whole machine")
+        raise ProvisionerError(
+            f"{guest.name}: the restore's task has ended and {vmid} on {node} is no whole machine: see its task log, "
+            "remove the machine, then run again"
+        )
 
 
 def restoration(guest: Guest, archive: Archive, *, unique: bool) -> dict[str, Value]:
@@ -292,11 +321,12 @@ def when(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
 
 
-def _end(options: argparse.Namespace, lines: list[str]) -> int:
+def _end(options: argparse.Namespace, lines: list[str], *, changed: bool = True) -> int:
+    changed = changed and not options.check
     if options.json:
-        session.write(json.dumps({"changed": not options.check, "results": lines}, indent=1))
+        session.write(json.dumps({"changed": changed, "results": lines}, indent=1))
     else:
         for line in lines:
             session.write(line)
-        session.write(f"changed={'false' if options.check else 'true'}")
+        session.write(f"changed={'true' if changed else 'false'}")
     return 2 if options.check and lines else 0

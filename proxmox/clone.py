@@ -31,7 +31,7 @@ def clone(options: argparse.Namespace) -> int:
         begin = time.monotonic()
         if not options.check:
             with show.Lines([twin.name]) as lines:
-                ssh.forget(twin.access.known_hosts, str(twin.address), twin.access.port)
+                ssh.forget(twin)
                 ids = frozenset({str(twin.vmid), str(machine.vmid)})
                 subject = Subject(twin.name, twin.vmid, twin.node, twin.task_timeout, ids)
 
@@ -48,12 +48,14 @@ def _check(opened: Session, found: State, machine: Machine, twin: Guest) -> None
     if twin.vmid == machine.vmid:
         raise ProvisionerError(f"--as: {twin.name} is the guest itself: name another guest of the inventory")
     there = found.machines.get(twin.vmid)
-    if there is not None:
+    if there is not None and not _begun(opened, machine, twin):
         raise ProvisionerError(
-            f"--as: {twin.name} ({twin.vmid}) exists already on {there.node}: a copy overwrites nothing; to go on with "
-            f"one that was cut off, `python -m proxmox apply --limit {twin.name}`"
+            f"--as: {twin.name} ({twin.vmid}) exists already on {there.node}: a copy overwrites nothing; to make it as "
+            f"the inventory says, `python -m proxmox apply --limit {twin.name}`"
         )
-    problems = preflight.problems(replace(opened.whole, guests=(twin,)), found) + reach.strangers([twin])
+    problems = preflight.problems(replace(opened.whole, guests=(twin,)), found)
+    # One that an earlier run began may answer by now.
+    problems += reach.strangers([twin]) if there is None else []
     if not problems and not opened.options.overcommit:
         problems = spare.risks(opened.whole, found)
     storage = found.storages.get((machine.node, _storage(machine)))
@@ -64,6 +66,12 @@ def _check(opened: Session, found: State, machine: Machine, twin: Guest) -> None
         )
     if problems:
         raise ProvisionerError(*problems)
+
+
+def _begun(opened: Session, machine: Machine, twin: Guest) -> bool:
+    """Tell whether an earlier run was cut off while it made this copy of this machine."""
+    path = f"/qemu/{machine.vmid}/clone "
+    return any(request.words.get("newid") == str(twin.vmid) and path in request.text for request in opened.unfinished())
 
 
 def _storage(machine: Machine) -> str:

@@ -78,7 +78,8 @@ class Guest:
     vmid: int
     size: Size
     cpu: str
-    address: IPv4Address
+    address: IPv4Address | None
+    """None where a DHCP server gives it, and until the cluster was asked."""
     prefix: int
     gateway: IPv4Address
     nameservers: tuple[IPv4Address, ...]
@@ -97,6 +98,7 @@ class Guest:
     access: Access
     template: Template
     task_timeout: int
+    dhcp: bool = False
     service_ca: Path | None = None
     """The authority of the guests' own certificates."""
     where: dict[str, str] = field(default_factory=dict, compare=False)

@@ -7,7 +7,6 @@ original under HA in the state ``disabled``, so that the node does not start it 
 
 import argparse
 import json
-import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,20 +14,35 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
-from proxmox import backups, calls, converge, placement, plan, probes, session, show, spare, ssh, state, status
+from proxmox import (
+    backups,
+    calls,
+    converge,
+    fence,
+    placement,
+    plan,
+    probes,
+    session,
+    show,
+    spare,
+    ssh,
+    state,
+    status,
+    values,
+)
 from proxmox.backups import Archive
 from proxmox.converge import Report, Subject
 from proxmox.desired import Guest
 from proxmox.errors import ProvisionerError, RefusedError, UnansweredError
-from proxmox.inventory import shown
 from proxmox.reach import reach
 from proxmox.session import Session
 from proxmox.state import Machine, State
 
-_HOOK_SECONDS: Final = 60
 _HA_SECONDS: Final = 600
 """How long HA may take to fence a node and start a guest elsewhere; 83 to 137 s were seen."""
 _SERVICE_SECONDS: Final = 180
+_TAG: Final = "centralino-failover"
+"""Of a restored guest until it is configured: a run that is killed in between is taken up."""
 _RULES_SINCE: Final = 9
 """The release in which HA groups became rules."""
 
@@ -76,7 +90,7 @@ def failover(options: argparse.Namespace) -> int:
         if options.check:
             return _end(opened, rescues, [], planned=True)
         if rescues:
-            _prove_off(opened, options)
+            fence.prove_off(opened, options)
         with show.Lines([rescue.guest.name for rescue in rescues]) as lines:
             done = _Run(opened, found, lines, began).all(rescues) if rescues else []
         code = _end(opened, done, _others(opened, found, options.node), planned=False)
@@ -111,32 +125,6 @@ def _check_dead(found: State, node: str) -> None:
         )
 
 
-def _prove_off(opened: Session, options: argparse.Namespace) -> None:
-    """Demand proof that a node is off: the inventory's hook, or the operator's word."""
-    node = options.node
-    if options.it_is_off:
-        session.say(f"operator's word: {node} is off")
-        return
-    hook = opened.whole.fence_hook
-    if hook is None:
-        raise ProvisionerError(
-            f"nobody has proved that {node} is off, and an isolated one may still run its guests: take its power, then "
-            "say --it-is-off; or set proxmox_fence_hook to a program that proves it"
-        )
-    try:
-        done = subprocess.run(  # noqa: S603 (the inventory names it)
-            [str(hook), node], capture_output=True, text=True, timeout=_HOOK_SECONDS, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ProvisionerError(f"proxmox_fence_hook: {shown(hook)}: {error}: correct it, or say --it-is-off") from None
-    if done.returncode != 0:
-        said = " ".join((done.stderr or done.stdout).split())[-200:] or f"exit code {done.returncode}"
-        raise ProvisionerError(
-            f"{shown(hook)} does not prove that {node} is off ({said}): take its power, then run again"
-        )
-    session.say(f"{shown(hook)}: {node} is off")
-
-
 def _decide(opened: Session, found: State, node: str, began: float) -> list[Rescue]:
     """Return what is done for each lost guest; a guest that is back under another number already is taken up."""
     there = {vmid for vmid, machine in found.machines.items() if machine.node == node}
@@ -157,7 +145,7 @@ def _decide(opened: Session, found: State, node: str, began: float) -> list[Resc
     next_free = max(found.machines, default=100) + 1
     rescues = []
     for guest in lost:
-        copy, schedule = _copy(guest, found), ""
+        copy, schedule = _copy(opened, guest, found), ""
         storage = next(
             (one for (on, name), one in found.storages.items() if name == guest.storage and on != node), None
         )
@@ -176,12 +164,19 @@ def _decide(opened: Session, found: State, node: str, began: float) -> list[Resc
     return rescues
 
 
-def _copy(guest: Guest, found: State) -> Machine | None:
-    """Return the machine that an earlier run of this command made for a lost guest."""
+def _copy(opened: Session, guest: Guest, found: State) -> Machine | None:
+    """Return the machine that an earlier run of this command made for a lost guest.
+
+    What somebody restored beside the guest to look into, maybe from an old backup, does not start with its node and
+    has not the tag: it is not the guest.
+    """
     for machine in found.machines.values():
         alive = found.nodes[machine.node].online
-        if machine.name == guest.name and machine.vmid != guest.vmid and alive and "centralino" in machine.tags:
-            return machine
+        if machine.name != guest.name or machine.vmid == guest.vmid or not alive or "centralino" not in machine.tags:
+            continue
+        whole = converge.look(opened.api, machine.vmid, machine.node)
+        if whole and (_TAG in whole.tags or str(whole.config.get("onboot")) != "0"):
+            return whole
     return None
 
 
@@ -291,7 +286,7 @@ class _Run:
         if rescue.way is Way.BACKUP and rescue.archive is not None:
             with self._bounds[guest.storage]:
                 place = (rescue.target, rescue.vmid)
-                mine = {"name": guest.name}
+                mine = {"name": guest.name, "tags": values.tag_string((*guest.tags, _TAG))}
                 backups.bring_back(
                     self._opened, guest, rescue.archive, place, self._report, unique=False, settings=mine
                 )
@@ -299,7 +294,7 @@ class _Run:
         elif rescue.way is Way.COPY:
             machine = state.find(self._api.send, rescue.vmid, rescue.target, self._api.pause)
         else:
-            ssh.forget(guest.access.known_hosts, str(guest.address), guest.access.port)
+            ssh.forget(guest)
 
         def steps(now: Machine | None) -> tuple[plan.Step, ...]:
             return plan.guest_steps(successor, now)
@@ -324,6 +319,8 @@ class _Run:
             if rescue.way is Way.CLONE:
                 notes.append(f"it is empty: playbooks/converge.yml --limit {guest.name} makes it whole")
             return tuple(notes)
+        if guest.address is None:
+            guest = reach(self._api, replace(guest, vmid=rescue.vmid), node, self._report)
         deadline = time.monotonic() + _SERVICE_SECONDS
         for question in probes.of_guest(guest):
             while True:

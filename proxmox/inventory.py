@@ -8,6 +8,7 @@ What comes out is what the playbooks see, with the file and line that sets each 
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -31,6 +32,7 @@ CONNECTION = (
 )
 """What the provisioner reads besides its own variables."""
 
+_loading: ContextVar[bool] = ContextVar("loading", default=False)
 _CHECKOUT = Path(__file__).resolve().parent.parent
 _CONFIGURATION = _CHECKOUT / "ansible.cfg"
 _PLAYBOOKS = _CHECKOUT / "playbooks"
@@ -92,7 +94,11 @@ def load(source: str) -> tuple[Host, ...]:
         loader.set_basedir(str(_PLAYBOOKS))
     try:
         _unlock_vault(loader)
-        inventory = InventoryManager(loader=loader, sources=[str(Path(source).resolve())])
+        token = _loading.set(True)
+        try:
+            inventory = InventoryManager(loader=loader, sources=[str(Path(source).resolve())])
+        finally:
+            _loading.reset(token)
         manager = VariableManager(loader=loader, inventory=inventory)
         hosts = inventory.get_hosts(GROUP) if GROUP in inventory.groups else []
         checked: set[tuple[str, str]] = set()
@@ -106,12 +112,19 @@ def load(source: str) -> tuple[Host, ...]:
     return guests
 
 
+def is_loading() -> bool:
+    """Tell whether an inventory's plugins are at work for the provisioner, and not for a playbook."""
+    return _loading.get()
+
+
 @cache
 def _find_plugins() -> None:
     """Make Ansible's plugins known by their full names (``ansible.builtin.file``); may be done once in a process."""
     from ansible.plugins.loader import init_plugin_loader  # noqa: PLC0415
+    from ansible.utils.collection_loader import AnsibleCollectionConfig  # noqa: PLC0415
 
-    init_plugin_loader()
+    if AnsibleCollectionConfig.collection_finder is None:  # Ansible itself has done it where a plugin of ours asks
+        init_plugin_loader()
 
 
 def _unlock_vault(loader: Any) -> None:  # noqa: ANN401 (Ansible is not typed)

@@ -1,8 +1,9 @@
 """What was asked of the cluster, on disk before it is waited for; and the lock that keeps two runs apart.
 
 A line of JSON for each event, written through to the disk: ``intend`` before a request leaves, ``task`` with its UPID
-before it is waited for, ``end`` with how it ended. A run that was killed at any point leaves its requests open; the
-next one finds out what became of each (:func:`recover`) before it does anything.
+before it is waited for, ``end`` with how it ended, ``done`` when a run has reached its end. A run that was killed at
+any point leaves its requests open; the next one finds out what became of each (:func:`recover`) before it does
+anything.
 """
 
 import fcntl
@@ -14,7 +15,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Final, Protocol
@@ -23,8 +24,10 @@ from proxmox.calls import Call
 from proxmox.errors import ProvisionerError, RefusedError, TaskFailedError, UnansweredError
 from proxmox.inventory import shown
 
+_WORDS: Final = ("newid", "vmid", "target", "archive", "unique")
+"""The parameters that are noted with a request."""
 _KEPT_BYTES: Final = 1 << 20
-"""How large a file without open requests may become before it begins anew."""
+"""How large a file may become before it begins anew; one that is still needed goes on."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,20 @@ class Request:
     upid: str | None = None
     end: str | None = None
     """How it ended; None as long as nobody knows."""
+    over: bool = False
+    """Its run, or a later one, has reached its end."""
+
+    @property
+    def words(self) -> dict[str, str]:
+        """The parameters that say which machine is made of what: by their names."""
+        return dict(word.split("=", 1) for word in self.text.split(" ")[2:])
+
+    @property
+    def machines(self) -> frozenset[str]:
+        """The VMIDs of the machines that it is about."""
+        path = re.findall(r"/qemu/(\d+)|/vm:(\d+)", self.text.split(" ")[1])
+        named = {self.words[key] for key in ("newid", "vmid") if key in self.words}
+        return frozenset({one or other for one, other in path} | named)
 
 
 class Journal:
@@ -53,15 +70,15 @@ class Journal:
         self._requests = {request.number: request for request in read(path)}
         self.left = tuple(request for request in self._requests.values() if request.end is None)
         """What earlier runs left open."""
-        self._file: IO[str] = path.open("a" if self.left or _small(path) else "w")
+        self.unfinished = tuple(request for request in self._requests.values() if not request.over)
+        """What was sent since the last run that reached its end."""
+        self._file: IO[str] = path.open("a" if self.unfinished or _small(path) else "w")
         if self._file.tell() and not path.read_bytes().endswith(b"\n"):
             self._file.write("\n")  # the last line was cut off by a crash
 
     def intend(self, call: Call) -> str:
         """Note a request before it leaves; return its number."""
-        wanted = " ".join(
-            f"{key}={call.data[key]}" for key in ("newid", "vmid", "target", "archive") if key in call.data
-        )
+        wanted = " ".join(f"{key}={call.data[key]}" for key in _WORDS if key in call.data)
         with self._lock:
             number = f"{self._run}.{len(self._requests)}"
             request = Request(number, self._command, time.time(), f"{call} {wanted}".strip())
@@ -93,14 +110,27 @@ class Journal:
             if request.end is None:
                 self.end(request.number, "read back")
 
+    def done(self) -> None:
+        """Note that this run has reached its end: nothing of it or of earlier ones is to be taken up."""
+        self.settle()
+        if any(not request.over for request in self._requests.values()):
+            self._write({"done": self._run})
+
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file. What a full disk kept from it was told when it was written."""
+        with suppress(OSError):
+            self._file.close()
 
     def _write(self, line: dict[str, Any]) -> None:
-        self._file.write(json.dumps(line) + "\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        try:
+            self._file.write(json.dumps(line) + "\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise ProvisionerError(
+                f"{shown(self._path)}: the journal cannot be written ({error.strerror}), and nothing is asked of the "
+                "cluster without it: make room there, then run the same command again"
+            ) from None
 
 
 def read(path: Path) -> tuple[Request, ...]:
@@ -118,6 +148,8 @@ def read(path: Path) -> tuple[Request, ...]:
                 requests[line["task"]] = replace(requests[line["task"]], upid=str(line["upid"]))
             elif "end" in line:
                 requests[line["end"]] = replace(requests[line["end"]], end=str(line["status"]))
+            elif "done" in line:
+                requests = {name: replace(request, over=True) for name, request in requests.items()}
         except (ValueError, KeyError, TypeError):
             if text and not _cut_off(text):
                 raise ProvisionerError(
@@ -129,7 +161,7 @@ def read(path: Path) -> tuple[Request, ...]:
 
 def _cut_off(text: str) -> bool:
     """Tell whether a line is the beginning of an entry."""
-    return re.match(r'\{("(intend|task|end)": .*)?', text) is not None and not text.endswith("}")
+    return re.match(r'\{("(intend|task|end|done)": .*)?', text) is not None and not text.endswith("}")
 
 
 def _small(path: Path) -> bool:

@@ -194,7 +194,7 @@ def settings(guest: Guest, machine: Machine) -> dict[str, Value]:
         "memory": str(guest.size.memory),
         "cpu": guest.cpu,
         "net0": values.card_string(_card(guest, machine)),
-        "ipconfig0": f"ip={guest.address}/{guest.prefix},gw={guest.gateway}",
+        "ipconfig0": f"ip={guest.address}/{guest.prefix},gw={guest.gateway}" if guest.address else "ip=dhcp",
         "nameserver": " ".join(str(server) for server in guest.nameservers),
         "searchdomain": guest.search_domain,
         "ciuser": access.user,

@@ -4,6 +4,8 @@ import socket
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network
 from typing import Final
 
 from proxmox import calls, ssh
@@ -16,12 +18,15 @@ _ASK_CLUSTER_EVERY: Final = 5.0
 _KNOCKS: Final = 64
 _KNOCK_SECONDS: Final = 0.5
 """How long an address is given to answer; a guest that is not there costs this once for all."""
+_LINK_LOCAL: Final = "169.254."
 _SETTLE_SECONDS: Final = 45.0
 """How long a guest may show other addresses than its own before we call it a mistake."""
 
 
-def reach(api: Api, guest: Guest, node: str, report: Callable[[str, str], None]) -> None:
-    """Return when the guest lets us in over SSH; its agent, which may never answer, is asked only for what is wrong.
+def reach(api: Api, guest: Guest, node: str, report: Callable[[str, str], None]) -> Guest:
+    """Return the guest, with its address, when it lets us in over SSH.
+
+    Its agent, which may never answer, is asked for what is wrong, and for an address by DHCP.
 
     Raises :class:`ProvisionerError` when the guest's time is over, it stopped again, or it has another address than
     its own.
@@ -31,24 +36,43 @@ def reach(api: Api, guest: Guest, node: str, report: Callable[[str, str], None])
     pause = 0.1
     while True:
         try:
-            ssh.log_in(guest, deadline - time.monotonic())
+            there = located(api, guest, node)
+            ssh.log_in(there, deadline - time.monotonic())
         except NotYetError as not_yet:
             now = time.monotonic()
             addresses: list[str] = []
             if now - asked > _ASK_CLUSTER_EVERY or now > deadline:
                 asked = now
                 addresses = _addresses(api, guest, node)
-            if now > deadline or (addresses and str(guest.address) not in addresses and now - begin > _SETTLE_SECONDS):
+            strange = guest.address is not None and addresses and str(guest.address) not in addresses
+            if now > deadline or (strange and now - begin > _SETTLE_SECONDS):
                 seen = f"its agent sees {', '.join(addresses)}" if addresses else "its agent does not answer"
                 raise ProvisionerError(
-                    f"{guest.name}: no log-in as {guest.access.user} at {guest.address} after {now - begin:.0f} s "
+                    f"{guest.name}: no log-in as {guest.access.user} at {guest.address or 'its address by DHCP'} after "
+                    f"{now - begin:.0f} s "
                     f"({not_yet}; {seen}): look at the console of VM {guest.vmid} on {node}"
                 ) from None
             report(guest.name, f"waiting for SSH: {not_yet}")
             api.pause(pause)
             pause = min(pause * 1.3, 2.0)
         else:
-            return
+            return there
+
+
+def located(api: Api, guest: Guest, node: str) -> Guest:
+    """Return the guest with its address; one that has it by DHCP is asked, through its agent.
+
+    Raises :class:`NotYetError` where its agent tells none.
+    """
+    if guest.address is not None:
+        return guest
+    own = [address for address in _addresses(api, guest, node) if not address.startswith(_LINK_LOCAL)]
+    if not own:
+        raise NotYetError("its agent tells no address by DHCP yet")
+    network = IPv4Network(f"{guest.gateway}/{guest.prefix}", strict=False)
+    # A guest may have more cards and bridges of its own; the network is that of its first card.
+    near = [address for address in own if IPv4Address(address) in network]
+    return replace(guest, address=IPv4Address((near or own)[0]))
 
 
 def strangers(guests: Iterable[Guest]) -> list[str]:
@@ -56,7 +80,7 @@ def strangers(guests: Iterable[Guest]) -> list[str]:
 
     A machine that takes or refuses a connection is there; one behind a packet filter that drops is not found.
     """
-    direct = [guest for guest in guests if not ssh.proxied(guest.access)]
+    direct = [guest for guest in guests if guest.address is not None and not ssh.proxied(guest.access)]
     if not direct:
         return []
     with ThreadPoolExecutor(max_workers=min(_KNOCKS, len(direct))) as pool:

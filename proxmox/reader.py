@@ -120,11 +120,16 @@ def _disagreements(parsed: list[tuple[Host, Variables]]) -> list[str]:
 
 def _guest(host: Host, variables: Variables) -> tuple[Guest | None, list[str]]:
     problems: list[str] = []
-    address = _address(host, variables, problems)
+    address = None if variables.dhcp else _address(host, variables, problems)
+    if variables.dhcp and host.variables.get("ansible_host"):
+        problems.append(
+            f"{host.place('ansible_host')}: {host.name} has ansible_host and proxmox_dhcp: keep one, an address of its "
+            "own or the DHCP server's"
+        )
     size = _size(host, variables, problems)
     _account(host, variables, problems)
     access = _access(host, variables, problems)
-    if address is None or size is None or access is None or problems:
+    if size is None or access is None or problems:
         return None, problems
     storage = variables.template_storage or variables.storage
     cluster = _cluster_name(host)
@@ -162,6 +167,7 @@ def _guest(host: Host, variables: Variables) -> tuple[Guest | None, list[str]]:
             pool=variables.pool,
         ),
         task_timeout=variables.task_timeout,
+        dhcp=variables.dhcp,
         service_ca=_path(host, Path(str(host.variables.get("cluster_secrets", ".secrets"))) / "pki/ca.crt"),
         where={name: host.place(name) for name in (*_KNOWN, "ansible_host")},
     ), []
@@ -304,7 +310,8 @@ def _doubles(guests: list[Guest]) -> list[str]:
     for variable, (kind, view) in views.items():
         by_value: defaultdict[object, list[Guest]] = defaultdict(list)
         for guest in guests:
-            by_value[view(guest)].append(guest)
+            if view(guest) is not None:
+                by_value[view(guest)].append(guest)
         for value, owners in by_value.items():
             if len(owners) > 1:
                 names = " and ".join(guest.name for guest in owners)

@@ -19,14 +19,28 @@ def retire(options: argparse.Namespace) -> int:
     with session.writing(options) as opened:
         found = opened.read()
         opened.fit(found)
-        machines = [_find(opened, found, name) for name in options.guest]
+        names = [name for name in options.guest if not _removed(opened, found, name)]
+        machines = [_find(opened, found, name) for name in names]
         if problems := [sentence for machine in machines for sentence in _refusals(opened, machine)]:
             raise ProvisionerError(*problems)
-        if not options.check:
+        if machines and not options.check:
             with show.Lines([str(machine.name) for machine in machines]) as lines:
                 for machine in machines:
                     _remove(opened, machine, managed=machine.vmid in found.ha, report=lines)
         return _end(opened, machines)
+
+
+def _removed(opened: Session, found: State, name: str) -> bool:
+    """Tell whether a machine is gone, and a run of this command that was cut off was removing some."""
+    there = any(name in {one.name, str(one.vmid)} for one in found.machines.values())
+    removing = any(
+        request.command == opened.options.command and request.text.startswith("DELETE /nodes/")
+        for request in opened.unfinished()
+    )
+    if there or not removing:
+        return False
+    session.say(f"note: {name} is not there any more: a run that was cut off has removed it")
+    return True
 
 
 def _find(opened: Session, found: State, name: str) -> Machine:
@@ -82,11 +96,12 @@ def _remove(opened: Session, machine: Machine, *, managed: bool, report: Report)
 
 def _end(opened: Session, machines: list[Machine]) -> int:
     check = opened.options.check
+    changed = bool(machines) and not check
     if opened.options.json:
         data = [{"name": machine.name, "vmid": machine.vmid, "node": machine.node} for machine in machines]
-        session.write(json.dumps({"changed": not check, "retired": data}, indent=1))
+        session.write(json.dumps({"changed": changed, "retired": data}, indent=1))
     else:
         for machine in machines:
             session.write(f"{machine.name} ({machine.vmid} on {machine.node}): {'would be ' if check else ''}removed")
-        session.write(f"changed={'false' if check else 'true'}")
-    return 2 if check else 0
+        session.write(f"changed={'true' if changed else 'false'}")
+    return 2 if check and machines else 0

@@ -12,7 +12,7 @@ from proxmox import apply, calls, converge, inventory, journal, plan, preflight,
 from proxmox.api import Api
 from proxmox.desired import Cluster, Guest
 from proxmox.errors import ProvisionerError
-from proxmox.journal import Journal
+from proxmox.journal import Journal, Request
 from proxmox.plan import Plan
 from proxmox.state import Machine, State
 
@@ -53,6 +53,12 @@ class Session:
         if problems:
             raise ProvisionerError(*problems)
         return found, made
+
+    def unfinished(self) -> tuple[Request, ...]:
+        """Return what runs that were cut off have sent, ended or not."""
+        if self.journal is not None:
+            return self.journal.unfinished
+        return tuple(request for request in journal.read(self.whole.journal) if not request.over)
 
     def fit(self, found: State, operations: tuple[str, ...] = ()) -> None:
         """Refuse to work without a quorum or without the rights that the operations need."""
@@ -100,9 +106,10 @@ def writing(options: argparse.Namespace) -> Iterator[Session]:
         if notes.left:
             api.send(calls.version())  # an address where nobody is must not pass for a node that does not answer
             journal.recover(api, notes, EARLIER_TASKS_SECONDS, say)
-        converge.settle(api, apply.task_ids(cluster), EARLIER_TASKS_SECONDS, lambda text: say(f"waiting: {text}"))
+        ids = apply.task_ids(cluster).union(*(request.machines for request in notes.left))
+        converge.settle(api, ids, EARLIER_TASKS_SECONDS, lambda text: say(f"waiting: {text}"))
         yield Session(options, whole, cluster, api, notes)
-        notes.settle()
+        notes.done()
 
 
 def guest_of(cluster: Cluster, name: str) -> Guest:

@@ -4,7 +4,6 @@ import os
 import socket
 import subprocess
 import threading
-from pathlib import Path
 from typing import Any, Final
 
 from proxmox.desired import Access, Guest
@@ -39,11 +38,17 @@ def ensure_key(access: Access, comment: str) -> bool:
     return True
 
 
-def forget(known_hosts: Path, address: str, port: int) -> None:
-    """Forget the host key of an address whose guest does not exist (any more), so that its successor's is accepted."""
+def alias(guest: Guest) -> str | None:
+    """Return the name that the host key of a guest is known by; none where it is known by its address."""
+    return guest.name if guest.dhcp else None
+
+
+def forget(guest: Guest) -> None:
+    """Forget the host key of a guest that does not exist (any more), so that its successor's is accepted."""
+    known_hosts, port = guest.access.known_hosts, guest.access.port
     if not known_hosts.exists():
         return
-    name = address if port == 22 else f"[{address}]:{port}"  # noqa: PLR2004
+    name = alias(guest) or (str(guest.address) if port == 22 else f"[{guest.address}]:{port}")  # noqa: PLR2004
     with _known_hosts_lock:
         _run(
             ["ssh-keygen", "-q", "-R", name, "-f", str(known_hosts)], f"the old host key of {name} cannot be forgotten"
@@ -62,6 +67,7 @@ def command(guest: Guest) -> list[str]:
         "LogLevel": "ERROR",
         "StrictHostKeyChecking": "accept-new",
         "UserKnownHostsFile": str(access.known_hosts),
+        **({"HostKeyAlias": name} if (name := alias(guest)) else {}),
     }
     return [
         "ssh",
@@ -94,7 +100,7 @@ def log_in(guest: Guest, seconds: float) -> None:
         known = shown(guest.access.known_hosts)
         raise ProvisionerError(
             f"{guest.name}: the host key of {guest.address} is not the one in {known}, though this run did not make "
-            f"the guest anew: find out why; if it is right, `ssh-keygen -R {guest.address} -f {known}`"
+            f"the guest anew: find out why; if it is right, `ssh-keygen -R {alias(guest) or guest.address} -f {known}`"
         )
     raise NotYetError(said[-200:] or f"the log-in ended with code {done.returncode}")
 

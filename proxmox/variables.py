@@ -112,6 +112,11 @@ class Variables(BaseModel):
     gateway: IPv4Address = Field(
         description="Default gateway; with the prefix it says which network the guests are in."
     )
+    dhcp: bool = Field(
+        False,
+        description="The network's DHCP server gives the guest its address; ansible_host then comes from the cluster "
+        "and is not set (docs/operations/addresses.md).",
+    )
     nameservers: tuple[IPv4Address, ...] = Field(
         min_length=1, description="Name servers that guests are told at first boot."
     )

@@ -4,8 +4,8 @@ import asyncio
 import dataclasses
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,18 @@ def many(cluster: Cluster, count: int, nodes: int) -> Cluster:
         for number in range(count)
     )
     return dataclasses.replace(cluster, guests=guests, parallel_clones=AT_ONCE)
+
+
+def side_by_side() -> Callable[[Tasks, str], AbstractAsyncContextManager[None]]:
+    """Return a storage's lock that takes several clones at a time, to put in the place of :meth:`Tasks.locked`."""
+    places: dict[str, asyncio.Semaphore] = {}
+
+    @asynccontextmanager
+    async def some(_: Tasks, storage: str) -> AsyncIterator[None]:
+        async with places.setdefault(storage, asyncio.Semaphore(AT_ONCE)):
+            yield
+
+    return some
 
 
 @pytest.fixture
@@ -109,20 +121,13 @@ def test_plan_of_two_hundred_guests(at_stand_in: Inventory, stand_in: StandIn) -
 @pytest.mark.usefixtures("stand_in")
 def test_apply_of_twelve_guests(at_stand_in: Inventory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The stand-in's storage takes four clones at a time here, of five seconds each."""
-    places: dict[str, asyncio.Semaphore] = {}
-
-    @asynccontextmanager
-    async def four(_: Tasks, storage: str) -> AsyncIterator[None]:
-        async with places.setdefault(storage, asyncio.Semaphore(AT_ONCE)):
-            yield
-
     monkeypatch.setattr("proxmox.apply.reach", lambda *_: None)
     cluster = at_stand_in.cluster()
     api = Api(cluster.endpoint, Journal(tmp_path / "journal", "apply"))
     template = dataclasses.replace(cluster, guests=cluster.guests[:1])
     found = states.read(api.send, template.guests, template.templates)
     apply.apply(api, template, found, lambda *_: None)
-    monkeypatch.setattr(Tasks, "locked", four)
+    monkeypatch.setattr(Tasks, "locked", side_by_side())
     monkeypatch.setattr("lab.proxmox.api.clone.COPY_SECONDS", CLONE_SECONDS)
     wanted = many(cluster, CLONES, 3)
     begin = time.perf_counter()

@@ -4,14 +4,15 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lab.proxmox import crm, disks
-from proxmox import converge, probes
+from proxmox import converge, probes, reach
+from proxmox.desired import Guest
 from tests.unit.proxmox.conftest import Inventory, StandIn
 from tests.unit.proxmox.test_operations import Cli, ops, quick
 
@@ -150,6 +151,41 @@ def test_a_failover_that_was_cut_off_is_taken_up(
     assert "taken up where an earlier run left it; 9001" in said
     assert [one.name for one in stand_in.store.cluster.guests.values()].count("pbx01") == 2
     assert stand_in.machines.running[9001]
+
+
+def test_what_was_restored_to_look_into_is_not_taken_for_the_guest(
+    ops: Cli, stand_in: StandIn, at_stand_in: Inventory
+) -> None:
+    localise(stand_in, at_stand_in)
+    assert ops("backup", "pbx01")[0] == 0
+    assert ops("restore", "pbx01", "--to", "pve2", "--vmid", "777")[0] == 0
+    stand_in.lose("pve1")
+    code, said, _ = ops("failover", "pve1", "--it-is-off")
+    assert code == 0, said
+    assert "pbx01: newest backup; 9001 on pve" in said
+    assert stand_in.machines.running[9001]
+    assert stand_in.store.cluster.guests[9001].config["tags"] == "centralino;pbx"
+    assert not stand_in.machines.running.get(777)
+
+
+def test_a_guest_with_its_address_by_dhcp_is_asked_where_it_is_by_then(
+    ops: Cli, stand_in: StandIn, at_stand_in: Inventory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del at_stand_in.hosts["pbx01"]["ansible_host"]
+    at_stand_in.hosts["pbx01"]["proxmox_dhcp"] = True
+    asked: list[str] = []
+
+    def questions(guest: Guest) -> tuple[Callable[[], None], ...]:
+        return (lambda: asked.append(str(guest.address)),)
+
+    monkeypatch.setattr("proxmox.probes.of_guest", questions)
+    monkeypatch.setattr("proxmox.failover.reach", reach.reach)
+    monkeypatch.setattr("proxmox.ssh.log_in", lambda *_: None)
+    monkeypatch.setattr(reach, "_addresses", lambda *_: ["198.18.0.78"])
+    assert ops("apply")[0] == 0
+    stand_in.lose("pve1")
+    assert ops("failover", "pve1", "--it-is-off")[0] == 0
+    assert asked == ["198.18.0.78"]
 
 
 # --- proof -----------------------------------------------------------------------------------------------------------
