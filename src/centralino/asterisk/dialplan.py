@@ -1,15 +1,15 @@
 """``release/extensions.conf``: who may dial whom.
 
 Each tenant has one context. It includes no other and jumps to none that dials anything but the devices which it was
-given, so there is no way from one tenant to another. A number that is not in it is answered with 404 by Asterisk
-itself, before a channel exists.
+given; its parking lot is its own. So there is no way from one tenant to another. A number that is not in it is answered
+with 404 by Asterisk itself, before a channel exists.
 """
 
 from collections.abc import Iterator
 
 from centralino.asterisk import text
 from centralino.asterisk.objects import Kind, Object, Rendered
-from centralino.contract.names import account_code, internal_context, tenant_prefix
+from centralino.contract.names import PARKING_CODE, account_code, internal_context, parking_lot, tenant_prefix
 from centralino.contract.snapshot import Extension, Snapshot, Tenant
 
 MARK_CONTEXT = "centralino-release"
@@ -45,6 +45,7 @@ def render(snapshot: Snapshot) -> Rendered:
         for extension in tenant.extensions:
             place = f"{extension.number}@{internal_context(tenant.id)}"
             objects |= {Object(Kind.EXTENSION, place), Object(Kind.HINT, f"{place}: {_devices(tenant, extension)}")}
+        objects |= {Object(Kind.EXTENSION, f"{code}@{internal_context(tenant.id)}") for code, _ in _codes(tenant)}
     return Rendered(content, frozenset(objects))
 
 
@@ -56,7 +57,15 @@ def _tenant(tenant: Tenant) -> Iterator[str]:
         # The devices, not PJSIP_DIAL_CONTACTS(): a contact is the phone's own text, and one that holds "&" or "," would
         # dial whatever it names. With one contact a device the two ring the same.
         yield text.step(extension.number, "1", f"Gosub({_RING_CONTEXT},s,1({account_code(tenant.id)},{devices}))")
+    for code, application in _codes(tenant):
+        yield text.step(code, "1", application)
     yield ""
+
+
+def _codes(tenant: Tenant) -> list[tuple[str, str]]:
+    """Return what a tenant's people dial besides numbers: patterns that begin with ``*``, as no extension does."""
+    behind = f"${{EXTEN:{len(PARKING_CODE)}}}"
+    return [(f"_{PARKING_CODE}XXX", f"ParkedCall({parking_lot(tenant.id)},{behind})")]
 
 
 def _devices(tenant: Tenant, extension: Extension) -> str:
