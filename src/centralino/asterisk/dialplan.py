@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from centralino.asterisk import text
 from centralino.asterisk.objects import Kind, Object, Rendered
+from centralino.asterisk.pjsip import OWN_EXTENSION
 from centralino.contract.names import PARKING_CODE, account_code, internal_context, parking_lot, tenant_prefix
 from centralino.contract.snapshot import Extension, Snapshot, Tenant
 
@@ -19,10 +20,10 @@ _RING_SECONDS = 60
 
 # Hang-up causes are those of ITU-T Q.850; chan_pjsip answers them with the SIP status in the comment.
 _RING = f"""
-; Rings devices: ARG1 is the account code, ARG2 the devices.
+; Rings devices: ARG1 is the account code, ARG2 the devices. Devices may transfer, callers from elsewhere may not.
 [{_RING_CONTEXT}]
 exten => s,1,Set(CHANNEL(accountcode)=${{ARG1}})
-exten => s,2,Dial(${{ARG2}},{_RING_SECONDS})
+exten => s,2,Dial(${{ARG2}},{_RING_SECONDS},t${{IF($["${{{OWN_EXTENSION}}}"!=""]?T)}})
 exten => s,3,Goto(s-${{DIALSTATUS}},1)
 ; busy: 486
 exten => s-BUSY,1,Hangup(17)

@@ -41,6 +41,7 @@ def test_each_device_is_an_endpoint_with_its_own_log_in_and_address() -> None:
         "aors": "t175-aaaaaaaaaaa1",
         "callerid": '"Reception" <101>',
         "accountcode": "t175",
+        "set_var": "CENTRALINO_EXTENSION=101",
     }
     assert blocks(text, "device-auth")["t9-ccccccccccc1"] == {"username": "t9-ccccccccccc1", "password": "s3cr3t" * 4}
 
@@ -83,7 +84,7 @@ def test_any_snapshot_makes_its_objects_and_no_others(some: Snapshot) -> None:
     assert set(endpoints) == set(devices)
     for name, values in endpoints.items():
         assert tenant_of(values["context"]) == devices[name]
-        assert values.keys() == {"context", "auth", "aors", "callerid", "accountcode"}
+        assert values.keys() == {"context", "auth", "aors", "callerid", "accountcode", "set_var"}
         assert len(values["callerid"].rsplit("<", 1)[0].strip(' "').encode()) <= 79
     for context, body in _contexts(release.files["extensions.conf"]).items():
         owner = tenant_of(context)
