@@ -42,6 +42,7 @@ _TOLD: Final = itemgetter(
 )
 _REPEATS: Final = frozenset(("Newstate", "NewCallerid", "NewConnectedLine", "BridgeEnter", "BridgeLeave"))
 """Events that often tell what is known already."""
+_BRIDGING: Final = frozenset(("BridgeEnter", "BridgeLeave"))
 
 
 class Channel(NamedTuple):
@@ -88,6 +89,8 @@ class Calls:
         channels = self._channels.setdefault(server, {})
         known = channels.get(unique)
         if known is not None and message.name in _REPEATS and _is_known(known, headers):
+            if message.name not in _BRIDGING:
+                return {}
             call = self._call(server, message, known.linked, known)
             return {} if call == known.call else self._set(server, unique, known._replace(call=call), now)
         if message.name == "Hangup":
