@@ -1,29 +1,19 @@
 """Role cti: a real Asterisk's hints, seen by browsers over WSS."""
 
 import json
-import os
-import secrets
-import ssl
 import time
-from base64 import urlsafe_b64encode
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import jwt
 import pytest
 import requests
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from live_page import CA, Panel, asterisk, browser
 from scenario_fixtures import Exposure
 from testinfra.host import Host
 from websockets.exceptions import InvalidStatus
-from websockets.sync.client import ClientConnection, connect
-from websockets.typing import Origin
+from websockets.sync.client import ClientConnection
 
-CA = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "pki" / "ca.crt"
-ORIGIN = "https://panel.example.org"
 AMI_PASSWORD = "Qm4Zt7Lb2Xw9Kc6Rv3Hn"  # noqa: S105 - the scenario's own, as in vars.yml
-KEYS = "/var/lib/centralino/cti/keys.json"
 HINTS = """
 [t175-internal]
 exten => 101,hint,Custom:first
@@ -31,36 +21,6 @@ exten => 102,hint,Custom:second
 [t176-internal]
 exten => 101,hint,Custom:other
 """
-
-
-class Panel:
-    """Signs tokens; its public key is put where the proxy keeps the last known ones."""
-
-    def __init__(self) -> None:
-        self._key = Ed25519PrivateKey.generate()
-
-    def key_set(self) -> str:
-        """Return what the panel answers for its public keys."""
-        x = urlsafe_b64encode(self._key.public_key().public_bytes_raw()).decode().rstrip("=")
-        key = {"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": "of-the-test", "x": x}
-        return json.dumps({"keys": [key]})
-
-    def token(self, tenant: int, lifetime: int = 300) -> str:
-        """Return a token for a user of a tenant."""
-        now = int(time.time())
-        claims = {"iss": "centralino-panel", "aud": "centralino-cti", "sub": "anna", "role": "user", "tenant": tenant}
-        times = {"iat": now, "exp": now + lifetime, "jti": secrets.token_hex(8)}
-        return jwt.encode(claims | times, self._key, algorithm="EdDSA", headers={"kid": "of-the-test"})
-
-
-@pytest.fixture(scope="module")
-def panel(host: Host) -> Panel:
-    """Return a panel whose key the proxy knows although the panel is away."""
-    made = Panel()
-    with host.sudo():
-        host.check_output("printf %%s %s > %s", made.key_set(), KEYS)
-        host.check_output("chown centralino-cti: %s && systemctl restart centralino-cti", KEYS)
-    return made
 
 
 @pytest.fixture
@@ -76,15 +36,6 @@ def hints(host: Host) -> Iterator[None]:
     with host.sudo():
         host.check_output("rm -r /var/lib/centralino/agent/current")
         asterisk(host, "dialplan reload")
-
-
-def asterisk(host: Host, command: str) -> None:
-    host.check_output("asterisk -rx %s", command)
-
-
-def browser(address: str, query: str, origin: str = ORIGIN) -> ClientConnection:
-    context = ssl.create_default_context(cafile=CA)
-    return connect(f"wss://{address}:8777{query}", ssl=context, origin=Origin(origin), proxy=None)
 
 
 def states(document: dict[str, Any]) -> dict[str, str]:

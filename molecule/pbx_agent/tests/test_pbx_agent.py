@@ -139,6 +139,7 @@ def test_what_is_published_goes_live(pbx: Pbx) -> None:
     assert pbx.endpoints() == {"t175-k3v9d0aa11bb", "t175-k3v9d0aa11cc"}
     assert "PJSIP/t175-k3v9d0aa11cc" in pbx.asterisk("dialplan show 102@t175-internal")
     assert "101@t175-internal" in pbx.asterisk("core show hints")
+    assert "Parking Lot: t175-parking" in pbx.asterisk("parking show")
     assert pbx.agent("status") == (0, pbx.agent("status")[1])
     assert "asterisk: runs it" in pbx.agent("status")[1]
     assert SECRET not in pbx.journal()

@@ -6,7 +6,11 @@ from pathlib import Path
 from centralino.asterisk import readback
 from centralino.asterisk.objects import Objects
 
-RELOADS = {"pjsip.conf": "module reload res_pjsip.so", "extensions.conf": "dialplan reload"}
+RELOADS = {
+    "pjsip.conf": "module reload res_pjsip.so",
+    "extensions.conf": "dialplan reload",
+    "res_parking.conf": "module reload res_parking.so",
+}
 """The narrowest command that makes a changed file live."""
 
 _BINARY = "asterisk"
@@ -62,4 +66,5 @@ class Asterisk:
         return {
             "pjsip.conf": readback.endpoints(endpoints) | readback.auths(auths) | readback.aors(aors),
             "extensions.conf": readback.dialplan(self.command("dialplan show")),
+            "res_parking.conf": readback.parking_lots(self.command("parking show")),
         }

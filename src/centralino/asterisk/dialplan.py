@@ -1,15 +1,16 @@
 """``release/extensions.conf``: who may dial whom.
 
 Each tenant has one context. It includes no other and jumps to none that dials anything but the devices which it was
-given, so there is no way from one tenant to another. A number that is not in it is answered with 404 by Asterisk
-itself, before a channel exists.
+given; its parking lot is its own. So there is no way from one tenant to another. A number that is not in it is answered
+with 404 by Asterisk itself, before a channel exists.
 """
 
 from collections.abc import Iterator
 
 from centralino.asterisk import text
 from centralino.asterisk.objects import Kind, Object, Rendered
-from centralino.contract.names import account_code, internal_context, tenant_prefix
+from centralino.asterisk.pjsip import OWN_EXTENSION
+from centralino.contract.names import PARKING_CODE, account_code, internal_context, parking_lot, tenant_prefix
 from centralino.contract.snapshot import Extension, Snapshot, Tenant
 
 MARK_CONTEXT = "centralino-release"
@@ -19,10 +20,10 @@ _RING_SECONDS = 60
 
 # Hang-up causes are those of ITU-T Q.850; chan_pjsip answers them with the SIP status in the comment.
 _RING = f"""
-; Rings devices: ARG1 is the account code, ARG2 the devices.
+; Rings devices: ARG1 is the account code, ARG2 the devices. Devices may transfer, callers from elsewhere may not.
 [{_RING_CONTEXT}]
 exten => s,1,Set(CHANNEL(accountcode)=${{ARG1}})
-exten => s,2,Dial(${{ARG2}},{_RING_SECONDS})
+exten => s,2,Dial(${{ARG2}},{_RING_SECONDS},t${{IF($["${{{OWN_EXTENSION}}}"!=""]?T)}})
 exten => s,3,Goto(s-${{DIALSTATUS}},1)
 ; busy: 486
 exten => s-BUSY,1,Hangup(17)
@@ -45,6 +46,7 @@ def render(snapshot: Snapshot) -> Rendered:
         for extension in tenant.extensions:
             place = f"{extension.number}@{internal_context(tenant.id)}"
             objects |= {Object(Kind.EXTENSION, place), Object(Kind.HINT, f"{place}: {_devices(tenant, extension)}")}
+        objects |= {Object(Kind.EXTENSION, f"{code}@{internal_context(tenant.id)}") for code, _ in _codes(tenant)}
     return Rendered(content, frozenset(objects))
 
 
@@ -56,7 +58,15 @@ def _tenant(tenant: Tenant) -> Iterator[str]:
         # The devices, not PJSIP_DIAL_CONTACTS(): a contact is the phone's own text, and one that holds "&" or "," would
         # dial whatever it names. With one contact a device the two ring the same.
         yield text.step(extension.number, "1", f"Gosub({_RING_CONTEXT},s,1({account_code(tenant.id)},{devices}))")
+    for code, application in _codes(tenant):
+        yield text.step(code, "1", application)
     yield ""
+
+
+def _codes(tenant: Tenant) -> list[tuple[str, str]]:
+    """Return what a tenant's people dial besides numbers: patterns that begin with ``*``, as no extension does."""
+    behind = f"${{EXTEN:{len(PARKING_CODE)}}}"
+    return [(f"_{PARKING_CODE}XXX", f"ParkedCall({parking_lot(tenant.id)},{behind})")]
 
 
 def _devices(tenant: Tenant, extension: Extension) -> str:

@@ -17,6 +17,7 @@ class Kind(StrEnum):
     AOR = "aor"
     EXTENSION = "extension"
     HINT = "hint"
+    PARKING_LOT = "parking lot"
 
 
 class Object(NamedTuple):

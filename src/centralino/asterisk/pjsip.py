@@ -10,6 +10,9 @@ from centralino.asterisk.objects import Kind, Object, Rendered
 from centralino.contract.names import account_code, internal_context
 from centralino.contract.snapshot import Device, Extension, Snapshot, Tenant
 
+OWN_EXTENSION = "CENTRALINO_EXTENSION"
+"""The variable in which a device's channels, and no others, have the number of their extension."""
+
 _CALLER_NAME_BYTES = 79
 """``res_pjsip`` keeps 80 bytes of a caller's name, the closing zero included, and would cut inside a character."""
 
@@ -85,6 +88,7 @@ def _device(tenant: Tenant, extension: Extension, device: Device) -> Iterator[st
     yield text.setting("aors", name)
     yield text.setting("callerid", f'"{text.cut(extension.name, _CALLER_NAME_BYTES)}" <{extension.number}>')
     yield text.setting("accountcode", account_code(tenant.id))
+    yield text.setting("set_var", f"{OWN_EXTENSION}={extension.number}")
     yield text.section(name, like="device-auth")
     yield text.setting("username", name)
     yield text.setting("password", device.secret)

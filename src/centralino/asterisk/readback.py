@@ -45,6 +45,13 @@ def dialplan(listing: str) -> frozenset[Object]:
     return frozenset(objects)
 
 
+def parking_lots(listing: str) -> frozenset[Object]:
+    """Parse ``parking show``, a block a lot: a lot that was taken away stays, disabled, while a call is in it."""
+    blocks = listing.split("Parking Lot: ")[1:]
+    names = [block.split()[0] for block in blocks if re.search(r"^Enabled\s*:\s*[Yy]es", block, re.MULTILINE)]
+    return frozenset(Object(Kind.PARKING_LOT, name) for name in names if _ours(name))
+
+
 def _pjsip(listing: str, label: str, kind: Kind) -> frozenset[Object]:
     objects = set[Object]()
     for line in listing.splitlines():

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from centralino.asterisk import dialplan, pjsip
+from centralino.asterisk import dialplan, parking, pjsip
 from centralino.asterisk.objects import Objects, Rendered
 from centralino.contract.snapshot import Snapshot
 
-RENDERERS = {"pjsip.conf": pjsip.render, "extensions.conf": dialplan.render}
+RENDERERS = {"pjsip.conf": pjsip.render, "extensions.conf": dialplan.render, "res_parking.conf": parking.render}
 """The files of a release. Later parts (queues, trunks, conferences) each add theirs here and its reload in ``cli``."""
 
 NOTHING: Objects = {name: frozenset() for name in RENDERERS}

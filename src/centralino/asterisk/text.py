@@ -12,6 +12,8 @@ _MAX_LINE = 4000
 
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f;\\]")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,79}")
+_EXTENSION = re.compile(r"[A-Za-z0-9_*.-]{1,79}")
+"""A name, or a pattern such as ``_*85XXX``."""
 
 
 class RenderError(ValueError):
@@ -30,7 +32,7 @@ def setting(key: str, value: str) -> str:
 
 def step(extension: str, priority: str, application: str) -> str:
     """Return the dialplan line of one priority, or of a hint where ``priority`` is ``hint``."""
-    return _checked_line(f"exten => {_checked_name(extension)},{priority},{application}")
+    return _checked_line(f"exten => {_checked_name(extension, _EXTENSION)},{priority},{application}")
 
 
 def cut(text: str, size: int) -> str:
@@ -57,7 +59,7 @@ def _checked_line(line: str) -> str:
     return line
 
 
-def _checked_name(name: str) -> str:
-    if not _NAME.fullmatch(name):
+def _checked_name(name: str, shape: re.Pattern[str] = _NAME) -> str:
+    if not shape.fullmatch(name):
         raise RenderError(f"{name!r} is no name for a section or an extension of Asterisk")
     return name

@@ -7,6 +7,12 @@ import string
 MAX_TENANT_ID = 99_999_999
 """Keeps every name within Asterisk's 79 characters for a context (``AST_MAX_CONTEXT``)."""
 
+PARKING_SPACES = (701, 799)
+"""The spaces of a tenant's parking lot, the last one included; they are no extensions and take no number away."""
+
+PARKING_CODE = "*85"
+"""Dialled with a space behind it, takes the call that is parked there."""
+
 _TENANT = re.compile(r"t([1-9][0-9]{0,7})(?:-|\Z)")
 _ALPHABET = string.ascii_lowercase + string.digits
 _ENDPOINT_LENGTH = 12
@@ -26,6 +32,11 @@ def account_code(tenant_id: int) -> str:
 def internal_context(tenant_id: int) -> str:
     """Return the context in which a tenant's extensions dial each other and their hints live."""
     return f"{tenant_prefix(tenant_id)}internal"
+
+
+def parking_lot(tenant_id: int) -> str:
+    """Return the parking lot of a tenant."""
+    return f"{tenant_prefix(tenant_id)}parking"
 
 
 def tenant_of(name: str) -> int | None:

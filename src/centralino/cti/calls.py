@@ -1,8 +1,9 @@
 """The calls of all tenants, from the events of their channels. Pure: events in, changes out.
 
-A call is what Asterisk gives one ``Linkedid``; a tenant's side of it is its own channels, as their names tell
-(``PJSIP/t175-…``). The other side, a carrier's channel, say, is told by what the tenant's own phone shows: the
-connected line. So nothing is shown to a tenant that its phones do not show.
+A call is what Asterisk gives one ``Linkedid``, and who talks in one bridge with it: a call that is picked up from the
+page comes from two that keep a ``Linkedid`` each. A tenant's side of it is its own channels, as their
+names tell (``PJSIP/t175-…``). The other side, a carrier's channel, say, is told by what the tenant's own phone shows:
+the connected line. So nothing is shown to a tenant that its phones do not show.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -41,6 +42,7 @@ _TOLD: Final = itemgetter(
 )
 _REPEATS: Final = frozenset(("Newstate", "NewCallerid", "NewConnectedLine", "BridgeEnter", "BridgeLeave"))
 """Events that often tell what is known already."""
+_BRIDGING: Final = frozenset(("BridgeEnter", "BridgeLeave"))
 
 
 class Channel(NamedTuple):
@@ -56,6 +58,8 @@ class Channel(NamedTuple):
     tenant: int
     held: bool
     since: int
+    call: str
+    """Its call: its own ``Linkedid``, or that of the first in its bridge."""
 
 
 class Calls:
@@ -67,6 +71,8 @@ class Calls:
         self._channels: dict[str, dict[str, Channel]] = {}
         self._names: dict[tuple[int, str], tuple[str, str]] = {}
         self._linked: dict[tuple[str, int, str], set[str]] = {}
+        self._bridges: dict[str, dict[str, str]] = {}
+        self._joined: dict[str, dict[str, str]] = {}
 
     def channel_of(self, tenant: int, name: str) -> tuple[str, Channel] | None:
         """Return a tenant's channel and its PBX by the channel's name."""
@@ -83,16 +89,20 @@ class Calls:
         channels = self._channels.setdefault(server, {})
         known = channels.get(unique)
         if known is not None and message.name in _REPEATS and _is_known(known, headers):
-            return {}
+            if message.name not in _BRIDGING:
+                return {}
+            call = self._call(server, message, known.linked, known)
+            return {} if call == known.call else self._set(server, unique, known._replace(call=call), now)
         if message.name == "Hangup":
             return {} if known is None else self._set(server, unique, None, now)
         name = headers.get("Newname") or headers.get("Channel", "")
         tenant = tenant_of_channel(name)
         if tenant is None or not unique:
             # A masquerade may give a channel that was a tenant's a name that is nobody's.
-            return {} if known is None else self._set(server, unique, None, now)
+            return self._join(server, message, now) if known is None else self._set(server, unique, None, now)
         get = headers.get
         state = get("ChannelState") or (known.state if known else "")
+        linked = get("Linkedid") or (known.linked if known else unique)
         channel = Channel(
             name,
             state,
@@ -100,10 +110,11 @@ class Calls:
             get("CallerIDName", known.caller if known else ""),
             get("ConnectedLineNum", known.other_number if known else ""),
             get("ConnectedLineName", known.other_name if known else ""),
-            get("Linkedid") or (known.linked if known else unique),
+            linked,
             tenant,
             message.name == "Hold" or (known is not None and known.held and message.name != "Unhold"),
             known.since if known and known.state == state else now,
+            self._call(server, message, linked, known),
         )
         return {} if channel == known else self._set(server, unique, channel, now)
 
@@ -119,7 +130,40 @@ class Calls:
             merge(changes, self.event(server, message, began if fresh else now))
         for unique in [u for u in self._channels.get(server, {}) if u not in seen]:
             merge(changes, self._set(server, unique, None, now))
+        going_on = {channel.call for channel in self._channels.get(server, {}).values()}
+        bridges = self._bridges.get(server, {})
+        self._bridges[server] = {bridge: call for bridge, call in bridges.items() if call in going_on}
+        joined = self._joined.get(server, {})
+        self._joined[server] = {linked: call for linked, call in joined.items() if call in going_on}
         return changes
+
+    def _join(self, server: str, message: Message, now: int) -> Changes:
+        """Take an event of nobody's channel: a Local one in a bridge brings its call's other channels along."""
+        if message.name != "BridgeEnter":
+            return {}
+        linked = message.headers.get("Linkedid", "")
+        call = self._call(server, message, linked, None)
+        changes: Changes = {}
+        if call != linked:
+            # Those of it that enter a bridge of their own later, as the phone that takes a parked call may, come, too.
+            self._joined.setdefault(server, {})[linked] = call
+            for unique, channel in list(self._channels.get(server, {}).items()):
+                if channel.call == linked:
+                    merge(changes, self._set(server, unique, channel._replace(call=call), now))
+        return changes
+
+    def _call(self, server: str, message: Message, linked: str, known: Channel | None) -> str:
+        """Return the call that a channel is part of after an event.
+
+        Only a bridge of type ``basic`` is one call: in a conference, and where parked calls wait, many are.
+        """
+        if message.name == "BridgeEnter" and message.headers.get("BridgeType") == "basic":
+            bridges, joined = self._bridges.setdefault(server, {}), self._joined.get(server, {})
+            call = bridges.setdefault(message.headers.get("BridgeUniqueid", ""), linked)
+            return joined.get(call, call)
+        if message.name == "BridgeLeave":
+            return linked
+        return known.call if known is not None and known.call != known.linked else linked
 
     def _set(self, server: str, unique: str, channel: Channel | None, now: int) -> Changes:
         channels = self._channels[server]
@@ -130,9 +174,9 @@ class Calls:
             channels[unique] = channel
             self._names[channel.tenant, channel.name] = (server, unique)
         changes: Changes = {}
-        for side in {(c.tenant, c.linked) for c in (before, channel) if c is not None}:
+        for side in {(c.tenant, c.call) for c in (before, channel) if c is not None}:
             members = self._linked.setdefault((server, *side), set())
-            if channel is not None and side == (channel.tenant, channel.linked):
+            if channel is not None and side == (channel.tenant, channel.call):
                 members.add(unique)
             else:
                 members.discard(unique)

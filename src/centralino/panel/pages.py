@@ -11,6 +11,7 @@ from django.template.loader import render_to_string
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
+from centralino.contract.names import PARKING_CODE
 from centralino.panel import config
 from centralino.panel.addresses import client_address
 from centralino.panel.forms import LoginForm
@@ -63,6 +64,7 @@ def live(request: HttpRequest) -> HttpResponse:
         "own": user.extension.number if user.extension else "",
         "leads": user.role != Role.USER,
         "cti_url": config.site().cti_url,
+        "parking_code": PARKING_CODE,
     }
     return render(request, "panel/live.html", context)
 

@@ -350,6 +350,19 @@ def test_a_person_calls_hangs_up_and_picks_up(page: Page, proxy: Proxy) -> None:
     assert (asked.action, asked.channel) == ("pickup", BRUNO.channel)
 
 
+def test_a_person_parks_whom_he_talks_to_and_takes_who_is_parked(page: Page, proxy: Proxy) -> None:
+    state(page, "101", "free")
+    talking = BRUNO.model_copy(update={"state": "up"})
+    proxy.tell(calls={"pbx01:1": Call(state="up", since=NOW, parties=(ANNA, talking))})
+    page.get_by_role("button", name="Park").click()
+    asked = proxy.asked.get(timeout=10)
+    assert (asked.action, asked.channel) == ("park", BRUNO.channel)
+    proxy.tell(calls={"pbx01:1": None}, parked={"701": Parked(extension="102", number="102", since=NOW)})
+    page.get_by_role("button", name="Take").click()
+    asked = proxy.asked.get(timeout=10)
+    assert (asked.action, asked.number) == ("originate", "*85701")
+
+
 def test_a_refusal_is_read_and_a_user_is_offered_no_more_than_he_may(page: Page, proxy: Proxy) -> None:
     state(page, "101", "free")
     proxy.refusal = "this call is another's: ask a supervisor"

@@ -52,6 +52,34 @@ DIALPLAN = """[ Context '__func_periodic_hook_context__' created by 'func_period
 -= 6 extensions (19 priorities) in 4 contexts. =-
 """
 
+PARKING = """Parking General Options
+-----------------------
+Dynamic Parking     :  no
+
+Parking Lot: centralino-463541c36bdd54a8
+--------------------------------------------------------------------------
+Parking Context     :  centralino-none
+Parking Spaces      :  1-1
+Enabled             :  yes
+Dynamic             :  no
+
+Parking Lot: default
+--------------------------------------------------------------------------
+Parking Spaces      :  701-750
+Enabled             :  yes
+
+Parking Lot: t175-parking
+--------------------------------------------------------------------------
+Parking Spaces      :  701-799
+Enabled             :  yes
+
+Parking Lot: t176-parking
+--------------------------------------------------------------------------
+Parking Spaces      :  701-799
+Enabled             :  no
+
+"""
+
 
 def test_only_tenants_endpoints_are_read_with_their_whole_names() -> None:
     names = {name for _, name in readback.endpoints(ENDPOINTS)}
@@ -69,6 +97,13 @@ def test_the_dialplan_gives_extensions_hints_and_the_mark() -> None:
         Object(Kind.EXTENSION, "101@t175-internal"),
         Object(Kind.HINT, "101@t175-internal: PJSIP/t175-aaaaaaaaaaa1&PJSIP/t175-aaaaaaaaaaa2"),
         Object(Kind.EXTENSION, "102@t175-internal"),
+    }
+
+
+def test_enabled_lots_of_tenants_are_read_and_the_mark_with_them() -> None:
+    assert readback.parking_lots(PARKING) == {
+        Object(Kind.PARKING_LOT, "centralino-463541c36bdd54a8"),
+        Object(Kind.PARKING_LOT, "t175-parking"),
     }
 
 

@@ -23,9 +23,9 @@ def blocks(text: str, kind: str) -> dict[str, dict[str, str]]:
     """Return the sections of a kind (``device-tls``) with their settings."""
     found = {}
     for block in re.split(r"(?m)^(?=\[)", text):
-        match = SECTION.match(block.splitlines()[0])
+        match = SECTION.match(block.split("\n")[0])
         if match and match[2] == kind:
-            pairs = (line.split("=", 1) for line in block.splitlines()[1:] if "=" in line and line[0] != ";")
+            pairs = (line.split("=", 1) for line in block.split("\n")[1:] if "=" in line and line[0] != ";")
             found[match[1]] = dict(pairs)
     return found
 
@@ -41,6 +41,7 @@ def test_each_device_is_an_endpoint_with_its_own_log_in_and_address() -> None:
         "aors": "t175-aaaaaaaaaaa1",
         "callerid": '"Reception" <101>',
         "accountcode": "t175",
+        "set_var": "CENTRALINO_EXTENSION=101",
     }
     assert blocks(text, "device-auth")["t9-ccccccccccc1"] == {"username": "t9-ccccccccccc1", "password": "s3cr3t" * 4}
 
@@ -50,6 +51,15 @@ def test_an_extension_rings_and_is_watched_over_all_its_devices() -> None:
     both = "PJSIP/t175-aaaaaaaaaaa1&PJSIP/t175-aaaaaaaaaaa2"
     assert f"exten => 101,hint,{both}\nexten => 101,1,Gosub(centralino-ring,s,1(t175,{both}))\n" in text
     assert "exten => 0199,hint,PJSIP/t175-none\n" in text
+
+
+def test_each_tenant_has_a_parking_lot_and_takes_calls_from_its_own_alone() -> None:
+    files = render(snapshot()).files
+    assert re.findall(r"(?m)^\[(t.*)\]$", files["res_parking.conf"]) == ["t9-parking", "t175-parking"]
+    contexts = _contexts(files["extensions.conf"])
+    for tenant in ("t9", "t175"):
+        assert f"exten => _*85XXX,1,ParkedCall({tenant}-parking,${{EXTEN:3}})\n" in contexts[f"{tenant}-internal"]
+        assert len(re.findall(r"t\d+-parking", contexts[f"{tenant}-internal"])) == 1
 
 
 def test_the_order_of_a_snapshot_changes_nothing() -> None:
@@ -74,7 +84,7 @@ def test_any_snapshot_makes_its_objects_and_no_others(some: Snapshot) -> None:
     assert set(endpoints) == set(devices)
     for name, values in endpoints.items():
         assert tenant_of(values["context"]) == devices[name]
-        assert values.keys() == {"context", "auth", "aors", "callerid", "accountcode"}
+        assert values.keys() == {"context", "auth", "aors", "callerid", "accountcode", "set_var"}
         assert len(values["callerid"].rsplit("<", 1)[0].strip(' "').encode()) <= 79
     for context, body in _contexts(release.files["extensions.conf"]).items():
         owner = tenant_of(context)
@@ -116,3 +126,5 @@ def test_the_objects_are_those_of_the_snapshot() -> None:
     kinds = [kind for kind, _ in objects["pjsip.conf"]]
     assert (kinds.count(Kind.ENDPOINT), kinds.count(Kind.AUTH), kinds.count(Kind.AOR)) == (4, 4, 5)
     assert Object(Kind.HINT, "101@t9-internal: PJSIP/t9-ccccccccccc1") in objects["extensions.conf"]
+    lots = {name for _, name in objects["res_parking.conf"] if not name.startswith("centralino-")}
+    assert lots == {"t9-parking", "t175-parking"}

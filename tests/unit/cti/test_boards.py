@@ -120,3 +120,56 @@ def test_parking_and_conferences() -> None:
     assert dump(made, "conferences")["8000"]["participants"] == ()
     made.rooms.conference("pbx01", event("ConfbridgeEnd", **room), 6)
     assert dump(made, "conferences") == {}
+
+
+BERT = "PJSIP/t175-berts0phone0-00000002"
+LOCAL = "Local/101@t175-internal-00000001;1"
+
+
+def enter(channel: str, unique: str, linked: str, bridge: str, kind: str = "basic") -> Message:
+    place = {"BridgeUniqueid": bridge, "BridgeType": kind}
+    return event("BridgeEnter", Channel=channel, Uniqueid=unique, Linkedid=linked, ChannelState="6", **place)
+
+
+def two_calls() -> Boards:
+    """Return a board with a call of Anna's and one of Bert's, each in its own bridge."""
+    made = boards()
+    for channel, unique in ((ANNA, "1"), (BERT, "2")):
+        begin = event("Newchannel", Channel=channel, Uniqueid=unique, Linkedid=unique, ChannelState="6")
+        made.calls.event("pbx01", begin, 5)
+        made.calls.event("pbx01", enter(channel, unique, unique, f"bridge{unique}"), 5)
+    assert set(dump(made, "calls")) == {"pbx01:1", "pbx01:2"}
+    return made
+
+
+def test_who_talks_in_one_bridge_is_in_one_call_until_he_leaves_it() -> None:
+    made = two_calls()
+    assert made.calls.event("pbx01", enter(BERT, "2", "2", "bridge1"), 6) == {175: {"pbx01:1", "pbx01:2"}}
+    (call,) = dump(made, "calls").values()
+    assert [party["channel"] for party in call["parties"]] == [ANNA, BERT]
+    assert made.calls.event("pbx01", enter(BERT, "2", "2", "bridge1"), 7) == {}
+    left = event("BridgeLeave", Channel=BERT, Uniqueid="2", Linkedid="2", ChannelState="6", BridgeUniqueid="bridge1")
+    made.calls.event("pbx01", left, 8)
+    assert set(dump(made, "calls")) == {"pbx01:1", "pbx01:2"}
+
+
+def test_a_local_channel_in_the_bridge_brings_its_call_along() -> None:
+    """A call that is picked up from the page: the phone talks to one half of it, the caller to the other."""
+    made = two_calls()
+    assert made.calls.event("pbx01", enter(LOCAL, "3", "2", "bridge1"), 6) == {175: {"pbx01:1", "pbx01:2"}}
+    (call,) = dump(made, "calls").values()
+    assert [party["extension"] for party in call["parties"]] == ["101", None]
+    made.calls.event("pbx01", enter(BERT, "2", "2", "bridge3"), 6)
+    assert len(dump(made, "calls")) == 1, "its phone answers a moment later than it takes the call"
+    listed = [
+        event("CoreShowChannel", Channel=c, Uniqueid=u, Linkedid=u, ChannelState="6")
+        for c, u in ((ANNA, "1"), (BERT, "2"))
+    ]
+    assert made.calls.replace("pbx01", listed, 7) == {}, "a new picture leaves it one"
+
+
+def test_parked_calls_and_a_conferences_stay_apart() -> None:
+    for kind in ("parking", "confbridge"):
+        made = two_calls()
+        for channel, unique in ((ANNA, "1"), (BERT, "2")):
+            assert made.calls.event("pbx01", enter(channel, unique, unique, "together", kind), 6) == {}

@@ -35,5 +35,5 @@ class Facts:
         found = self._boards.calls.channel_of(tenant, channel)
         if found is None:
             return False
-        call = self._boards.calls.shelf.get(tenant, f"{found[0]}:{found[1].linked}")
+        call = self._boards.calls.shelf.get(tenant, f"{found[0]}:{found[1].call}")
         return call is not None and any(party.extension == number and party.channel for party in call.parties)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from centralino.contract.live import ActionMessage
-from centralino.contract.names import account_code, internal_context, tenant_prefix
+from centralino.contract.names import account_code, internal_context, parking_lot, tenant_prefix
 from centralino.cti.actions.rules import (
     Actor,
     Order,
@@ -12,7 +12,6 @@ from centralino.cti.actions.rules import (
     decide,
     line_of,
     own_line,
-    parking_lot,
     picked_up,
     spied,
 )

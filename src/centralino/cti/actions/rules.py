@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
-from centralino.contract.names import account_code, internal_context
+from centralino.contract.names import account_code, internal_context, parking_lot
 from centralino.contract.tokens import Claims
 from centralino.cti.calls import endpoint_of
 from centralino.cti.tenancy import tenant_of
@@ -148,11 +148,6 @@ def _own(name: Callable[[int], str]) -> Check:
 def _caller_id(actor: Actor, value: str) -> None:
     if value != actor.claims.extension:
         raise RefusedError("not_allowed", "this must be the number of your own extension")
-
-
-def parking_lot(tenant: int) -> str:
-    """Return the name of a tenant's parking lot."""
-    return f"t{tenant}-parking"
 
 
 _dialled = _shape(_DIALLED, "write a number: digits, *, # and +, at most 32")

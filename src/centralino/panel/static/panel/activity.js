@@ -32,7 +32,7 @@ export class Activity {
         ...queue.waiting.map((caller) => this.#entry({ state: "ringing", title: `${caller.position}. ${written(caller)}`, since: caller.since })),
         ...queue.agents.map((agent) => this.#agent(name, agent)),
       ]),
-      parked: (space, caller) => this.#entry({ state: "held", title: `${space}: ${written(caller)}`, since: caller.since, buttons: this.#calling(space, "Take") }),
+      parked: (space, caller) => this.#entry({ state: "held", title: `${space}: ${written(caller)}`, since: caller.since, buttons: this.#calling(root.dataset.parkingCode + space, "Take") }),
       conferences: (room, { participants }) => this.#group(room, participants.map((who) =>
         this.#entry({ state: "busy", title: written(who), detail: who.muted ? "muted" : "", since: who.since }))),
     };
@@ -95,6 +95,8 @@ export class Activity {
     if (this.#leads && this.#own && !mine && state === "up") {
       buttons.push(this.#button("Listen", { action: "listen", channel: shown.channel }));
     }
+    const other = mine && parties.find(({ channel }) => channel && channel !== mine.channel);
+    if (other && state === "up") buttons.push(this.#button("Park", { action: "park", channel: other.channel }));
     if (mine || this.#leads) buttons.push(this.#button("Hang up", { action: "hangup", channel: shown.channel }));
     return this.#entry({ state: COLOURS[state], title: parties.map(written).join(" → "), since, buttons });
   }

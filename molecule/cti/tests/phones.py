@@ -1,0 +1,99 @@
+"""Phones for the tests: a second Asterisk on the guest that registers at the first as desk phones do.
+
+What is tried is the first one, which cannot tell these from phones of flesh and plastic: each has an account of its own
+over SIP, answers or rings for as long as it is told, and calls where it is told. It speaks,
+as a phone does that somebody holds.
+"""
+
+from collections.abc import Iterable
+
+from beside import Beside
+from testinfra.host import Host
+
+PORT = 5070
+DIALPLAN = """
+[phones]
+exten => _X.,1,GotoIf($["${RINGS_${EXTEN}}" = "yes"]?ring)
+same => n,Answer()
+same => n,Milliwatt()
+same => n(ring),Ringing()
+same => n,Wait(120)
+"""
+TRANSPORT = f"""
+[transport]
+type=transport
+protocol=udp
+bind=127.0.0.1:{PORT}
+
+[pbx]
+type=endpoint
+context=phones
+disallow=all
+allow=alaw
+identify_by=ip
+transport=transport
+
+[pbx]
+type=identify
+endpoint=pbx
+match=127.0.0.1
+match={{address}}
+"""
+PHONE = """
+[{number}]
+type=endpoint
+context=phones
+disallow=all
+allow=alaw
+identify_by=auth_username
+from_user={endpoint}
+outbound_auth={number}
+transport=transport
+
+[{number}]
+type=auth
+auth_type=digest
+username={endpoint}
+password={secret}
+
+[{number}]
+type=registration
+transport=transport
+server_uri=sip:{address}
+client_uri=sip:{endpoint}@{address}
+contact_user={number}
+outbound_auth={number}
+expiration=60
+"""
+
+
+class Phones:
+    """All phones; each goes by the number of its extension."""
+
+    def __init__(self, host: Host, address: str) -> None:
+        self._asterisk = Beside(host, "test-phones")
+        self._address = address
+
+    def start(self, accounts: Iterable[tuple[str, str, str]]) -> None:
+        """Switch them on: number, endpoint and secret of each."""
+        phones = [PHONE.format(number=n, endpoint=e, secret=s, address=self._address) for n, e, s in accounts]
+        pjsip = TRANSPORT.format(address=self._address) + "".join(phones)
+        rtp = "[general]\nrtpstart=30000\nrtpend=31000\n"
+        self._asterisk.set_up({"pjsip.conf": pjsip, "extensions.conf": DIALPLAN, "rtp.conf": rtp})
+        self._asterisk.start()
+
+    def stop(self) -> None:
+        """Switch them off and forget what they did."""
+        self._asterisk.remove()
+
+    def call(self, caller: str, number: str) -> None:
+        """Let a phone dial; it talks until somebody hangs up."""
+        self._asterisk.command(f"channel originate PJSIP/{caller}/sip:{number}@{self._address} application Milliwatt")
+
+    def rings(self, number: str, *, long: bool = True) -> None:
+        """Say whether a phone is left ringing or answered at once."""
+        self._asterisk.command(f"dialplan set global RINGS_{number} {'yes' if long else 'no'}")
+
+    def hang_up(self) -> None:
+        """Put all handsets down."""
+        self._asterisk.command("channel request hangup all")
