@@ -6,7 +6,7 @@ import secrets
 import ssl
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -201,3 +201,10 @@ def test_a_wrong_configuration_is_refused_and_the_running_one_kept(host: Host, p
     journal = host.check_output("journalctl -u centralino-cti --no-pager -o cat")
     assert AMI_PASSWORD not in journal
     assert "eyJ" not in journal, "a token begins so"
+
+
+def test_the_apparmor_profile_is_sound_and_names_what_the_service_has_open(
+    host: Host, beyond_profile: Callable[[str], list[str]]
+) -> None:
+    host.check_output("apparmor_parser --skip-kernel-load --skip-cache /etc/apparmor.d/centralino-cti")
+    assert beyond_profile("centralino-cti") == []
