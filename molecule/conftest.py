@@ -1,6 +1,7 @@
 """What several scenarios' tests need: to apply the role once more, with other variables."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -24,6 +25,29 @@ def converge() -> Converge:
         return play.stdout + play.stderr
 
     return run
+
+
+@pytest.fixture
+def beyond_profile(host: Host) -> Callable[[str], list[str]]:
+    """Return a function that names the files of a running unit for which ``centralino-<unit>`` has no rule.
+
+    No kernel here enforces the profile, so what the process has open and mapped is held against its rules. What every
+    program has, the system's libraries and devices, is in the abstractions that the profile includes.
+    """
+
+    def ask(unit: str) -> list[str]:
+        profile = host.file(f"/etc/apparmor.d/centralino-{unit.removeprefix('centralino-')}").content_string
+        rules = re.findall(r"^  (?:owner )?(/\S+) [a-z]+,$", profile, re.MULTILINE)
+        globs = [re.escape(rule).replace(r"\*\*", ".+").replace(r"\*", "[^/]*") for rule in rules]
+        known = re.compile("|".join([*globs, r"/(dev|proc|sys|memfd:|usr/lib/[^/]+-linux-gnu|usr/lib/locale)\b.*"]))
+        pid = host.check_output("systemctl show --property MainPID --value %s", unit)
+        files = host.check_output(
+            "(readlink /proc/%s/exe /proc/%s/fd/*; awk '{print $6}' /proc/%s/maps) | grep ^/ | sort -u", pid, pid, pid
+        )
+        assert rules, "the profile has no rule for a file"
+        return [file for file in files.splitlines() if not known.fullmatch(file.removesuffix(" (deleted)"))]
+
+    return ask
 
 
 @pytest.fixture(scope="module")

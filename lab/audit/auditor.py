@@ -63,7 +63,8 @@ class Auditor:
 
     def run_as_management(self, report: str, *command: str, seconds: float = 600) -> str:
         """Run a tool at the gateway's address, from which alone ops log in."""
-        container = ["run", "--rm", "--network", "host", *self._podman.limits, "--label", self._podman.label]
+        network = ["--network", "host", "--cap-add", "NET_RAW"]  # nmap makes packets of its own
+        container = ["run", "--rm", *network, *self._podman.limits, "--label", self._podman.label]
         image = images.reference(images.AUDITOR)
         return self._kept(report, self._podman.command([*container, image, *command]), seconds)
 

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from lab.audit.auditor import Auditor
 from lab.audit.verdict import Verdict
 
-ABOVE_LOW = {"MEDIUM", "HIGH", "CRITICAL"}
+ABOVE_LOW = {"MEDIUM", "HIGH", "CRITICAL", "FATAL"}
+INTERRUPTED = "Scan interrupted"
+"""What testssl.sh says, as a warning, where it asked nothing or not all."""
 PORTS = (("panel", "web", 443), ("CTI", "cti", 8777), ("SIP over TLS", "pbx", 5061))
 _AMI = 5039
 _OPTIONS = ("--quiet", "--color", "0", "--warnings", "batch")
 _CA, _GUESTS_CA = "/tmp/ca.crt", "/etc/centralino/pki/ca.crt"  # noqa: S108 (inside the container)
-_FILES = ("usr/bin/testssl", "usr/bin/hexdump", "usr/share/testssl.sh")
+_FILES = ("usr/bin/testssl", "usr/bin/hexdump", "etc/testssl")
 
 
 def check(auditor: Auditor) -> Iterator[Verdict]:
@@ -27,7 +29,7 @@ def check(auditor: Auditor) -> Iterator[Verdict]:
             yield _verdict(f"{name}, {guest}", auditor.run(f"testssl-{guest}-{port}.json", "cat", file))
     for guest in auditor.cluster.members("pbx"):
         command = (
-            "TESTSSL_INSTALL_DIR=$place/usr/share/testssl.sh PATH=$PATH:$place/usr/bin bash usr/bin/testssl"
+            "TESTSSL_INSTALL_DIR=$place/etc/testssl PATH=$PATH:$place/usr/bin bash usr/bin/testssl"
             f" {shlex.join(_OPTIONS)} --add-ca {_GUESTS_CA} --jsonfile $place/json"
             f" {guest}.{hosts[guest]['cluster_domain']}:{_AMI} >/dev/null 2>&1; cat json"
         )
@@ -37,5 +39,9 @@ def check(auditor: Auditor) -> Iterator[Verdict]:
 
 def _verdict(place: str, report: str) -> Verdict:
     told = json.loads(report)
-    findings = [f"{item['severity']} {item['id']}: {item['finding']}" for item in told if item["severity"] in ABOVE_LOW]
+    findings = [
+        f"{item['severity']} {item['id']}: {item['finding']}"
+        for item in told
+        if item["severity"] in ABOVE_LOW or item["finding"] == INTERRUPTED
+    ]
     return Verdict("tls", place, f"{len(told)} questions, {len(findings)} above LOW", "none above LOW", findings)

@@ -5,7 +5,7 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -286,3 +286,10 @@ def test_trial_asterisk_boots_beside_the_live_one(host: Host) -> None:
     assert f"Endpoint:  {ENDPOINT}" in said
     assert "0.0.0.0:5061" in said
     assert "ERROR" not in said
+
+
+def test_the_apparmor_profile_is_sound_and_names_what_the_service_has_open(
+    host: Host, beyond_profile: Callable[[str], list[str]]
+) -> None:
+    host.check_output("apparmor_parser --skip-kernel-load --skip-cache /etc/apparmor.d/centralino-asterisk")
+    assert beyond_profile("asterisk") == []

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from scenario_fixtures import Exposure
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
@@ -147,6 +148,46 @@ def test_nothing_dumps_core(host: Host, ssh: LogIn) -> None:
 
 def test_the_kernel_of_a_container_is_left_alone(host: Host) -> None:
     assert not host.file("/etc/sysctl.d/60-centralino.conf").exists
+    assert host.service("auditd").is_enabled
+    for unit in ("auditd", "audit-rules"):
+        host.check_output("systemctl start %s", unit)
+        assert not host.service(unit).is_running
+        assert host.check_output("systemctl show --property=ConditionResult --value %s", unit) == "no"
+
+
+def test_a_new_machine_is_up_to_date(host: Host) -> None:
+    assert "\n0 upgraded" in host.check_output("LC_ALL=C apt-get --simulate dist-upgrade")
+
+
+def test_changed_files_are_named_once(host: Host, exposure: Exposure) -> None:
+    def look() -> str:
+        host.check_output("systemctl start centralino-integrity.service")
+        run = host.check_output("systemctl show --property=InvocationID --value centralino-integrity.service")
+        host.check_output("journalctl --sync")
+        return host.check_output("journalctl --output=cat _SYSTEMD_INVOCATION_ID=%s", run)
+
+    look()
+    host.check_output("echo 'Welcome' >/etc/motd; echo true >/usr/sbin/stranger")
+    try:
+        found = look()
+        assert "/etc/motd" in found
+        assert "/usr/sbin/stranger" in found
+        assert "/etc/motd" not in look()
+    finally:
+        host.check_output("rm /usr/sbin/stranger")
+    assert host.service("centralino-integrity.timer").is_running
+    assert exposure("centralino-integrity.service") <= 2.5
+    assert host.run("runuser -u reader -- ls /var/lib/aide").rc != 0
+
+
+def test_what_runs_when_is_roots_own_business(host: Host, ssh: LogIn) -> None:
+    for path in ("/etc/crontab", "/etc/ssh/sshd_config", "/etc/cron.d/*", "/etc/sudoers.d/*"):
+        assert ssh("reader", f"cat {path}").rc != 0, path
+    assert host.run("run-parts --test /etc/cron.daily").rc == 0
+
+
+def test_a_shell_that_waits_too_long_ends(ssh: LogIn) -> None:
+    assert ssh("anna", "bash -lc 'echo $TMOUT; TMOUT=0'").stdout.split() == ["900"]
 
 
 def test_a_user_whose_key_is_none_is_refused(converge: Callable[..., str], ssh: LogIn) -> None:

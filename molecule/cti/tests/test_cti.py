@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -152,3 +152,10 @@ def test_a_wrong_configuration_is_refused_and_the_running_one_kept(host: Host, p
     journal = host.check_output("journalctl -u centralino-cti --no-pager -o cat")
     assert AMI_PASSWORD not in journal
     assert "eyJ" not in journal, "a token begins so"
+
+
+def test_the_apparmor_profile_is_sound_and_names_what_the_service_has_open(
+    host: Host, beyond_profile: Callable[[str], list[str]]
+) -> None:
+    host.check_output("apparmor_parser --skip-kernel-load --skip-cache /etc/apparmor.d/centralino-cti")
+    assert beyond_profile("centralino-cti") == []

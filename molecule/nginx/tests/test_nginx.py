@@ -228,6 +228,9 @@ def test_bad_input_leaves_the_running_service_alone(host: Host, ask: Ask, conver
     assert 'unknown directive "no_such_directive"' in converge(fails=True, nginx_sites=[no_directive])
     two_answers = {**site, "locations": [{"path": "/", "return": "204", "root": "/srv"}]}
     assert "it must have exactly one" in " ".join(converge(fails=True, nginx_sites=[two_answers]).split())
+    by_halves = [{"name": "often", "per_minute": 6, "methods": ["post"]}]
+    said = converge(fails=True, nginx_sites=[{**site, "locations": []}], nginx_request_limits=by_halves)
+    assert "methods in capital letters" in " ".join(said.split())
     after = host.check_output(
         "sha256sum /etc/nginx/nginx.conf; systemctl show --value --property MainPID nginx; pgrep -c nginx"
     )
@@ -248,3 +251,10 @@ def test_who_asks_too_often_is_told_to_come_later(ask: Ask) -> None:
     assert answers[:4] == ["200"] * 4
     assert "429" in answers
     assert ask("/health").split()[1] == "204", "elsewhere nothing changes"
+
+
+def test_only_the_methods_that_count_are_told_to_come_later(ask: Ask) -> None:
+    sent = [ask("/form", "--data", "a=b").split()[1] for _ in range(8)]
+    assert sent[:4] == ["200"] * 4
+    assert "429" in sent
+    assert [ask("/form").split()[1] for _ in range(8)] == ["200"] * 8

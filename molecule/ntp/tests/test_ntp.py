@@ -35,6 +35,8 @@ udp.settimeout(2)
 udp.sendto(bytes.fromhex(sys.argv[2]), ("127.0.0.1", 123))
 print(len(udp.recv(999)))
 """
+TIME = "23" + 47 * "00"
+"""A client's question for the time (RFC 5905): version 4, mode 3."""
 VARIABLES = "1602" + 10 * "00"
 """A request for the system's variables (RFC 9327): mode 6, operation 2."""
 
@@ -81,8 +83,8 @@ def test_it_takes_the_time_from_the_server(ntpd: Host) -> None:
     reach, offset, deadline = 0, 1.0, time.monotonic() + 30
     while not reach and time.monotonic() < deadline:
         time.sleep(0.5)
-        server = ntpd.check_output("ntpq --numeric --peers").splitlines()[-1].lstrip(" *+-#xo").split()
-        assert server[0] == SERVER[0]
+        peers = [line.lstrip(" *+-#xo").split() for line in ntpd.check_output("ntpq --numeric --peers").splitlines()]
+        server = next(peer for peer in peers if peer[0] == SERVER[0] and peer[3] != "0")
         reach, offset = int(server[6], 8), float(server[8])
     assert reach, "no answer of the server arrived"
     assert abs(offset) < 1000, "milliseconds between two readings of the same clock"
@@ -91,6 +93,24 @@ def test_it_takes_the_time_from_the_server(ntpd: Host) -> None:
 def test_it_tells_its_state_to_this_machine_alone(ntpd: Host) -> None:
     assert ntpd.run("python3 -c %s 127.0.0.1 %s", ASK, VARIABLES).rc == 0
     assert "TimeoutError" in ntpd.run("python3 -c %s 127.0.0.2 %s", ASK, VARIABLES).stderr
+
+
+def test_it_tells_the_time_to_the_networks_that_it_serves_alone(ntpd: Host) -> None:
+    assert ntpd.check_output("python3 -c %s 127.0.0.3 %s", ASK, TIME) == "48"
+    assert "TimeoutError" in ntpd.run("python3 -c %s 127.0.0.2 %s", ASK, TIME).stderr
+    assert "TimeoutError" in ntpd.run("python3 -c %s 127.0.0.3 %s", ASK, VARIABLES).stderr
+
+
+def test_a_server_with_nts_is_asked_for_keys_over_tls(ntpd: Host) -> None:
+    """NTS begins by TLS to port 4460, in which the client names the protocol (RFC 8915, 4)."""
+    with socket.create_server((SERVER[0], 4460)) as keys:
+        keys.settimeout(60)
+        ntpd.check_output("echo %s nts.example.org >>/etc/hosts && systemctl restart ntpsec", SERVER[0])
+        connection, _ = keys.accept()
+        with connection:
+            connection.settimeout(10)
+            hello = connection.recv(4096)
+    assert b"ntske/1" in hello
 
 
 def test_it_writes_nothing_outside_of_its_own_state(ntpd: Host) -> None:

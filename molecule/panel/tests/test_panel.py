@@ -170,6 +170,26 @@ def test_who_asks_for_phones_without_end_is_slowed_down(address: str) -> None:
     assert answers[-1] == 429, "a slow machine may need more than the 300 that are let through at once"
 
 
+def test_who_tries_many_names_is_slowed_down(browser: httpx.Client, agent: httpx.Client) -> None:
+    """The lock-out counts one name's failures: one word tried with every name in turn never meets it."""
+    tries = [browser.post("/login", data={"username": f"person{n}@rossi.example"}).status_code for n in range(100)]
+    assert tries[:40] == [403] * 40, "an office that begins its day behind one address"
+    assert tries[-1] == 429
+    assert browser.get("/login").status_code == 200, "who only looks is shown the form"
+    assert browser.get("/health").status_code == 200
+    assert agent.get("/agent/v1/keys").status_code == 403, "guests have a limit of their own"
+
+
+def test_a_long_form_is_no_log_in(browser: httpx.Client) -> None:
+    assert browser.post("/login", content=b"x" * 20_000).status_code == 413
+
+
+def test_a_guest_that_asks_without_end_is_slowed_down(agent: httpx.Client) -> None:
+    answers = [agent.get("/agent/v1/keys").status_code for _ in range(600)]
+    assert answers[:300] == [403] * 300, "what a guest kept while the panel was away comes at once"
+    assert answers[-1] == 429
+
+
 def test_nobody_else_on_the_guest_opens_the_panels_socket_or_reads_its_secrets(host: Host) -> None:
     assert host.run("runuser -u nobody -- cat /etc/centralino/panel.toml").rc != 0
     connect = "import socket; socket.socket(socket.AF_UNIX).connect('/run/centralino-panel/panel.sock')"

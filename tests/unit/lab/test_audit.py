@@ -1,11 +1,12 @@
 """What the audit expects, and what it lets stand."""
 
+import json
 import re
 
 import pytest
 import yaml
 
-from lab.audit import ports, verdict
+from lab.audit import ports, tls, verdict
 from lab.audit.verdict import Verdict
 
 
@@ -39,3 +40,8 @@ def test_every_written_reason_is_one() -> None:
         for accepted in findings:
             re.compile(accepted["finding"])
             assert len(accepted["reason"].split()) > 5, accepted
+
+
+def test_a_tls_scan_that_did_not_end_is_a_finding() -> None:
+    report = [{"id": "scanTime", "severity": "WARN", "finding": "Scan interrupted"}]
+    assert tls._verdict("AMI", json.dumps(report)).open == ["WARN scanTime: Scan interrupted"]  # noqa: SLF001
