@@ -14,7 +14,7 @@ from rich.table import Table
 from lab import host
 from lab.audit import hardening, ports, sip, ssh, tls
 from lab.audit.auditor import Auditor
-from lab.audit.verdict import Verdict, reason
+from lab.audit.verdict import Verdict
 from lab.cluster import Cluster
 from lab.errors import LabError
 from lab.paths import CHECKOUT, Paths
@@ -53,7 +53,7 @@ def audit(
     console.print(table(verdicts))
     for verdict in verdicts:
         for finding in verdict.findings:
-            why = reason(verdict.check, finding) or "[red]no reason is written in lab/audit/accepted.yml[/red]"
+            why = verdict.reason(finding) or "[red]no reason is written in lab/audit/accepted.yml[/red]"
             console.print(f"{verdict.check}, {verdict.place}: {finding}\n    stays: {why}", soft_wrap=True)
     console.print(f"what each tool said is in {REPORTS.relative_to(CHECKOUT)}/")
     if not all(verdict.passed for verdict in verdicts):

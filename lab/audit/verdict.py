@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -26,22 +25,22 @@ class Verdict:
     @cached_property
     def open(self) -> list[str]:
         """The findings that no reason in ``accepted.yml`` covers."""
-        return [finding for finding in self.findings if not reason(self.check, finding)]
+        return [finding for finding in self.findings if not self.reason(finding)]
 
     @property
     def passed(self) -> bool:
         """Whether nothing is open."""
         return not self.open
 
-
-def reason(check: str, finding: str) -> str:
-    """Return why a finding stays; empty where nothing is written of it."""
-    for accepted in _accepted(ACCEPTED).get(check, []):
-        if re.search(accepted["finding"], finding):
-            return str(accepted["reason"])
-    return ""
+    def reason(self, finding: str) -> str:
+        """Return why a finding stays; empty where nothing is written of it for this place."""
+        for accepted in _accepted(ACCEPTED).get(self.check, []):
+            if re.search(accepted["finding"], finding) and re.search(accepted.get("place", ""), self.place):
+                return accepted["reason"]
+        return ""
 
 
 @cache
-def _accepted(file: Path) -> dict[str, list[dict[str, Any]]]:
+def _accepted(file: Path) -> dict[str, list[dict[str, str]]]:
+    """Return check → what of it stays: ``finding`` and ``place``, regular expressions, and ``reason``."""
     return yaml.safe_load(file.read_text(encoding="utf-8")) or {}

@@ -28,10 +28,14 @@ def test_a_finding_stays_for_a_written_reason_alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     accepted = tmp_path_factory.mktemp("audit") / "accepted.yml"
-    accepted.write_text("tls: [{finding: '^MEDIUM x:', reason: because}]")
+    accepted.write_text(
+        "tls: [{finding: '^MEDIUM x:', reason: because}, {finding: '^LOW z:', place: ^cti, reason: because}]"
+    )
     monkeypatch.setattr(verdict, "ACCEPTED", accepted)
     assert Verdict("tls", "panel", "", "", ["MEDIUM x: old"]).passed
     assert not Verdict("tls", "panel", "", "", ["MEDIUM x: old", "HIGH y: new"]).passed
+    assert Verdict("tls", "cti", "", "", ["LOW z: there"]).passed
+    assert not Verdict("tls", "panel", "", "", ["LOW z: there"]).passed
     assert not Verdict("ssh", "web01", "", "", ["MEDIUM x: old"]).passed
 
 
