@@ -32,6 +32,7 @@ EVENTS: Final = frozenset(
         "Unhold",
         "BridgeEnter",
         "BridgeLeave",
+        "BridgeDestroy",
         "Hangup",
     )
 )
@@ -93,6 +94,9 @@ class Calls:
                 return {}
             call = self._call(server, message, known.linked, known)
             return {} if call == known.call else self._set(server, unique, known._replace(call=call), now)
+        if message.name == "BridgeDestroy":
+            self._bridges.get(server, {}).pop(headers.get("BridgeUniqueid", ""), None)
+            return {}
         if message.name == "Hangup":
             return {} if known is None else self._set(server, unique, None, now)
         name = headers.get("Newname") or headers.get("Channel", "")
@@ -182,8 +186,15 @@ class Calls:
                 members.discard(unique)
             if not members:
                 del self._linked[server, *side]
+                self._part(server, side[1])
             merge(changes, self._tell(server, *side, sorted(members), now))
         return changes
+
+    def _part(self, server: str, call: str) -> None:
+        """Forget what joined a call that is over for a tenant."""
+        joined = self._joined.get(server)
+        if joined:
+            self._joined[server] = {linked: other for linked, other in joined.items() if other != call}
 
     def _tell(self, server: str, tenant: int, linked: str, members: list[str], now: int) -> Changes:
         key = f"{server}:{linked}"

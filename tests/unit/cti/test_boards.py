@@ -168,6 +168,17 @@ def test_a_local_channel_in_the_bridge_brings_its_call_along() -> None:
     assert made.calls.replace("pbx01", listed, 7) == {}, "a new picture leaves it one"
 
 
+def test_nothing_is_kept_of_calls_that_are_over() -> None:
+    made = two_calls()
+    made.calls.event("pbx01", enter(LOCAL, "3", "2", "bridge1"), 6)
+    for channel, unique in ((ANNA, "1"), (BERT, "2"), (LOCAL, "3")):
+        made.calls.event("pbx01", event("Hangup", Channel=channel, Uniqueid=unique), 7)
+    for bridge in ("bridge1", "bridge2"):
+        made.calls.event("pbx01", event("BridgeDestroy", BridgeUniqueid=bridge), 8)
+    kept = {name: value for name, value in vars(made.calls).items() if isinstance(value, dict) and any(value.values())}
+    assert kept == {}
+
+
 def test_parked_calls_and_a_conferences_stay_apart() -> None:
     for kind in ("parking", "confbridge"):
         made = two_calls()
