@@ -1,0 +1,90 @@
+"""What the tests of ``kill -9`` share: a cluster that stands, and a command that is killed at each of its moments."""
+
+import asyncio
+import json
+import signal
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from itertools import count
+
+import pytest
+
+from lab.proxmox import crm
+from lab.proxmox.state import from_json
+from tests.contract.proxmox import killable
+from tests.unit.proxmox.conftest import Inventory, StandIn
+from tests.unit.proxmox.test_operations import Cli
+
+
+@dataclass
+class Scene:
+    """A cluster that stands, and everything that a test does to it."""
+
+    ops: Cli
+    stand_in: StandIn
+    files: Inventory
+
+    def machines(self) -> Counter[str]:
+        """Return how many machines have each name, templates aside."""
+        guests = self.stand_in.store.cluster.guests.values()
+        return Counter(guest.name for guest in guests if not guest.is_template)
+
+    def runs(self, vmid: int) -> bool:
+        return self.stand_in.machines.running.get(vmid, False)
+
+
+ALL = Counter({"pbx01": 1, "cti01": 1, "web01": 1})
+"""The machines, templates aside."""
+Check = Callable[[Scene], None]
+"""What must be there at the end."""
+Prepare = Callable[[Scene], Check]
+
+
+@pytest.fixture
+def scene(ops: Cli, stand_in: StandIn, at_stand_in: Inventory, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    """Give a cluster that stands, whose nodes act quickly."""
+    monkeypatch.setattr("proxmox.reach.reach", lambda *_: None)
+    monkeypatch.setattr("proxmox.failover.reach", lambda *_: None)
+    monkeypatch.setattr("proxmox.probes.of_guest", lambda _: (lambda: None,))
+    for name, seconds in (("DEAD_SECONDS", 0.02), ("FENCE_SECONDS", 0.2), ("ADOPT_SECONDS", 0.1)):
+        monkeypatch.setattr(crm, name, seconds)
+    return Scene(ops, stand_in, at_stand_in)
+
+
+def kill_at_each_moment(scene: Scene, prepare: Prepare, arguments: tuple[str, ...], moments: int) -> None:
+    """Kill a command at its first journalled moment, run it again and check; then at its second; until it ends.
+
+    It must have more than so many ``moments``: a command that notes nothing would never be killed.
+    """
+    check = prepare(scene)
+    scene.files.write()
+    folder, journal = scene.files.folder.parent, scene.files.secrets / "proxmox.journal"
+    start = json.dumps(asdict(scene.stand_in.store.cluster)), dict(scene.stand_in.machines.running)
+    journal.unlink()
+
+    def rewind() -> None:
+        scene.stand_in.store.cluster = from_json(json.loads(start[0]))
+        scene.stand_in.machines.running = dict(start[1])
+        journal.unlink()
+
+    for moment in count(1):
+        code, said = killable.run(folder, arguments, moment=moment)
+        if code == 0:
+            break
+        assert code == -signal.SIGKILL, (moment, said)
+        code, out, wrong = scene.ops(*arguments)
+        try:
+            assert code == 0, wrong
+            check(scene)
+        except AssertionError as error:
+            error.add_note(f"killed at moment {moment}:\n{said}\nthe next run:\n{out}{wrong}")
+            raise
+        asyncio.run_coroutine_threadsafe(_rewound(rewind), scene.stand_in.loop).result(10)
+    check(scene)
+    assert moment > moments
+
+
+async def _rewound(rewind: Callable[[], None]) -> None:
+    """Rewind where the stand-in works, so that it never sees half of it."""
+    rewind()
