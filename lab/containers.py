@@ -1,6 +1,7 @@
-"""Systemd containers that behave as small virtual machines: made, waited for, removed."""
+"""Systemd containers that behave as small virtual machines: made, waited for, removed; and plain ones beside them."""
 
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from pathlib import Path
@@ -77,6 +78,26 @@ def run(podman: Podman, paths: Paths, machine: Machine, *, progress: images.Prog
     if not wait_until(lambda: answers(machine.address, 22), seconds=BOOT_SECONDS):
         logs = f"python -m lab podman -- logs {machine.name}"
         raise LabError(f"{machine.name} does not answer SSH on {machine.address}: see `{logs}`")
+
+
+def run_plain(
+    podman: Podman, name: str, address: str, image: str, *, options: Sequence[str] = (), command: Sequence[str] = ()
+) -> None:
+    """Run a container without systemd that may make packets of its own, in place of one of its name."""
+    podman.ensure_network()
+    podman("rm", "--force", "--ignore", "--time", "0", name)
+    podman(
+        "run", "--detach", "--init",
+        "--name", name,
+        "--network", NETWORK,
+        "--ip", address,
+        "--cap-add", "NET_ADMIN,NET_RAW",
+        *podman.limits,
+        "--label", podman.label,
+        *options,
+        image,
+        *command,
+    )  # fmt: skip
 
 
 def start(podman: Podman, name: str, address: str) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from lab import images
+from lab import containers, images
 from lab.cluster import Cluster
 from lab.errors import LabError
 from lab.paths import Paths
-from lab.podman import NETWORK, Podman
+from lab.podman import Podman
 
 NAME = "lab-auditor"
 STRANGER = "198.18.0.190"
@@ -31,17 +31,7 @@ class Auditor:
     def __enter__(self) -> Self:
         """Start the container; its image is made the first time."""
         image = images.ensure(images.AUDITOR, self._podman, self._paths, print)
-        self._podman("rm", "--force", "--ignore", "--time", "0", NAME)
-        self._podman(
-            "run", "--detach", "--init",
-            "--name", NAME,
-            "--network", NETWORK,
-            "--ip", STRANGER,
-            "--cap-add", "NET_ADMIN,NET_RAW",
-            *self._podman.limits,
-            "--label", self._podman.label,
-            image,
-        )  # fmt: skip
+        containers.run_plain(self._podman, NAME, STRANGER, image)
         for address in VANTAGES.values():
             if address != STRANGER:
                 self._podman("exec", NAME, "ip", "address", "add", f"{address}/32", "dev", "eth0")

@@ -11,10 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from lab import images
+from lab import containers, images
 from lab.errors import LabError
 from lab.paths import Paths
-from lab.podman import NETWORK, Podman
+from lab.podman import Podman
 
 RTP_PORTS = "20000-20100"
 _SCENARIOS = Path(__file__).parent
@@ -79,24 +79,21 @@ class Phone:
     def __enter__(self) -> Self:
         """Start the container and its RTP counter."""
         image = images.ensure(images.PHONE, self._podman, self._paths, lambda _: None)
-        self._podman.ensure_network()
-        self._podman("rm", "--force", "--ignore", "--time", "0", self.name)
-        self._podman(
-            "run", "--detach", "--init",
-            "--name", self.name,
-            "--network", NETWORK,
-            "--ip", self._address,
-            "--cap-add", "NET_ADMIN,NET_RAW",
-            *self._podman.limits,
-            "--label", self._podman.label,
-            "--volume", f"{_SCENARIOS}:{_MOUNT}:ro",
-            "--env", f"PBX={self._pbx}:5060",
-            "--env", f"ADDRESS={self._address}",
-            "--env", f"RTP_PORTS={RTP_PORTS}",
-            "--env", f"ACCOUNT={self.account.endpoint}",
-            "--env", f"SECRET={self.account.secret}",
-            image, "sleep", "infinity",
-        )  # fmt: skip
+        environment = {
+            "PBX": f"{self._pbx}:5060",
+            "ADDRESS": self._address,
+            "RTP_PORTS": RTP_PORTS,
+            "ACCOUNT": self.account.endpoint,
+            "SECRET": self.account.secret,
+        }
+        options = [
+            "--volume",
+            f"{_SCENARIOS}:{_MOUNT}:ro",
+            *(f"--env={key}={value}" for key, value in environment.items()),
+        ]
+        containers.run_plain(
+            self._podman, self.name, self._address, image, options=options, command=["sleep", "infinity"]
+        )
         self._podman("exec", "--interactive", self.name, "nft", "-f", "-", stdin=_COUNT_RTP)
         return self
 
