@@ -20,7 +20,7 @@ Converge = Callable[..., str]
 Register = Callable[..., str]
 
 HERE = "192.0.2.1"
-CRACKER, SCANNER, HONEST, FORGER, VICTIM, PROBE = (f"192.0.2.{number}" for number in range(71, 77))
+CRACKER, GUESSER, SCANNER, HONEST, FORGER, VICTIM, PROBE = ADDRESSES = [f"192.0.2.{number}" for number in range(71, 78)]
 ACCOUNT, SECRET = "t175-k3jd84mfn2qa", "Pr1vat3Pr1vat3Pr1vat3"
 SECURITY_LOG = "/var/log/asterisk/security.log"
 RELEASE = "/var/lib/centralino/agent/current"
@@ -49,7 +49,7 @@ def behind(host: Host, asterisk: None) -> Iterator[str]:  # noqa: ARG001 - after
         "ip link add near type veth peer name far netns behind",
         f"ip address add {HERE}/24 dev near",
         "ip link set near up",
-        *(f"ip -n behind address add 192.0.2.{number}/24 dev far" for number in range(71, 77)),
+        *(f"ip -n behind address add {address}/24 dev far" for address in ADDRESSES),
         "ip -n behind link set far up",
     ):
         host.check_output(command)
@@ -111,13 +111,13 @@ def test_an_honest_phone_with_one_typo_is_not_banned(host: Host, register: Regis
 def test_svcrack_finds_nothing(host: Host, behind: str) -> None:
     words = "\n".join([*(f"password{number}" for number in range(2000)), SECRET])
     host.check_output(f"printf '%s\\n' {shlex.quote(words)} > /tmp/words")
-    attack = f"{behind} timeout 20 svcrack -u {ACCOUNT} -d /tmp/words -b {CRACKER} {HERE}"
+    attack = f"{behind} timeout 20 svcrack -u {ACCOUNT} -d /tmp/words -b {GUESSER} {HERE}"
     said = host.run(attack)
-    assert CRACKER in banned(host)
+    assert GUESSER in banned(host)
     assert SECRET not in said.stdout + said.stderr
-    tried = host.check_output(f"grep -c 'ChallengeResponseFailed.*{CRACKER}/' {SECURITY_LOG}")
+    tried = host.check_output(f"grep -c 'ChallengeResponseFailed.*{GUESSER}/' {SECURITY_LOG}")
     print(f"svcrack: {tried} wrong passwords in all before each ban was in force")  # noqa: T201 - for the log
-    lift(host, CRACKER)
+    lift(host, GUESSER)
 
 
 def test_a_scanner_is_out_after_twenty_accounts(host: Host, register: Register) -> None:
