@@ -71,14 +71,13 @@ class LivePage:
         self._connection.close()
 
     def act(self, action: str, **fields: str | bool) -> None:
-        """Ask for an action and wait for its outcome."""
-        self._asked += 1
-        document = {"type": "action", "id": str(self._asked), "action": action, **fields}
-        self._connection.send(json.dumps(document))
-        while (answer := self._message(15)).get("id") != str(self._asked):
-            pass
-        if answer["type"] != "result":
-            raise Refused(f"{action}: {answer['code']}: {answer['message']}")
+        """Ask for an action and wait for its outcome; raises :class:`Refused`."""
+        end = time.monotonic() + 5
+        while (answer := self._ask(action, fields))["type"] != "result":
+            # Asterisk refuses a transfer until both are in their bridge, a moment after the answer.
+            if answer["code"] != "failed" or time.monotonic() > end:
+                raise Refused(f"{action}: {answer['code']}: {answer['message']}")
+            time.sleep(0.2)
 
     def until[T](self, look: Callable[[], T], seconds: float = 15) -> T:
         """Follow the messages until the look finds something, and return it."""
@@ -111,6 +110,14 @@ class LivePage:
     def quiet(self) -> bool:
         """Tell whether there is no call."""
         return not self.shows.get("calls")
+
+    def _ask(self, action: str, fields: dict[str, str | bool]) -> dict[str, Any]:
+        self._asked += 1
+        document = {"type": "action", "id": str(self._asked), "action": action, **fields}
+        self._connection.send(json.dumps(document))
+        while (answer := self._message(15)).get("id") != str(self._asked):
+            pass
+        return answer
 
     def _call(self, state: str, numbers: set[str]) -> dict[str, str] | None:
         for call in self.shows.get("calls", {}).values():

@@ -68,7 +68,10 @@ def page(phones: Phones, host: Host, panel: Panel, address: str) -> Iterator[Ope
         def opened(number: str, role: str = "user") -> LivePage:
             made = stack.enter_context(LivePage(address, panel.token(175, extension=number, role=role)))
             made.until(made.quiet)
-            made.until(lambda: all(e["state"] == "free" for e in made.shows["extensions"].values()))
+            # Until the proxy has heard of the phones, it shows no extensions.
+            made.until(
+                lambda: {n: e["state"] for n, e in made.shows["extensions"].items()} == dict.fromkeys(NUMBERS, "free")
+            )
             return made
 
         yield opened
