@@ -125,6 +125,11 @@ class Guest:
     def log(self) -> str:
         return self._log.read_text()
 
+    @property
+    def kept(self) -> str:
+        """What outlives a restart; a ban is in force before it is written."""
+        return (self._config.parent / "bans.json").read_text()
+
     def bans(self) -> dict[str, int]:
         """Return who is dropped, and for how many seconds still."""
         left = {}
@@ -220,7 +225,7 @@ def test_the_panel_may_be_down_and_the_guest_restarted(guest: Guest, cluster: Cl
     within(5, lambda: len(guest.bans()) == 2)
     cluster.down = True
     guest.report(OTHER, 600)
-    within(10, lambda: OTHER in guest.bans())
+    within(10, lambda: OTHER in guest.bans() and OTHER in guest.kept)
     assert guest.stop(signal.SIGKILL) == -signal.SIGKILL
     guest.nft("flush", "ruleset")
     guest.nft("-f", "-", stdin=TABLE)
