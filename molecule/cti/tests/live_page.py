@@ -12,7 +12,9 @@ from typing import Any, Self
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from scenario_fixtures import within
 from testinfra.host import Host
+from websockets.exceptions import InvalidMessage
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
@@ -50,6 +52,14 @@ def browser(address: str, query: str, origin: str = ORIGIN) -> ClientConnection:
     return connect(f"wss://{address}:8777{query}", ssl=context, origin=Origin(origin), proxy=None)
 
 
+def _connected(address: str, token: str) -> ClientConnection | None:
+    """Connect; None where the line breaks off in the handshake, after which the page tries again."""
+    try:
+        return browser(address, f"/live?token={token}")
+    except InvalidMessage:
+        return None
+
+
 class Refused(Exception):  # noqa: N818 - what the page is told, not a fault of the test
     """The proxy's or Asterisk's refusal: its code and sentence."""
 
@@ -58,7 +68,7 @@ class LivePage:
     """One person's live page: what it shows, and what its person asks for."""
 
     def __init__(self, address: str, token: str) -> None:
-        self._connection = browser(address, f"/live?token={token}")
+        self._connection = within(10, lambda: _connected(address, token))
         self._asked = 0
         self.shows: dict[str, dict[str, Any]] = {}
         """The sections, each by key."""
