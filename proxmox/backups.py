@@ -328,5 +328,5 @@ def _end(options: argparse.Namespace, lines: list[str], *, changed: bool = True)
     else:
         for line in lines:
             session.write(line)
-        session.write(f"changed={'true' if changed else 'false'}")
+        session.write_changed(changed)
     return 2 if options.check and lines else 0

@@ -89,5 +89,5 @@ def _end(options: argparse.Namespace, twin: str, original: Guest, seconds: float
             session.write(
                 f"    its services still have {original.name}'s identity: playbooks/converge.yml --limit {name}"
             )
-        session.write(f"changed={'true' if changed else 'false'}")
+        session.write_changed(changed)
     return 2 if options.check else 0

@@ -55,7 +55,7 @@ def _apply(opened: Session, *, made_key: bool) -> int:
     if options.json:
         session.write(json.dumps(show.outcome_data(made, outcomes), indent=1))
     else:
-        session.write(f"changed={'true' if changed else 'false'}")
+        session.write_changed(changed)
     if errors:
         if opened.api.stop.is_set():
             raise InterruptedRunError(

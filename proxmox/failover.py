@@ -368,7 +368,7 @@ def _end(opened: Session, rescues: list[Rescue], others: list[str], *, planned: 
                 session.write(f"    {note}")
     if others:
         session.write(f"not of this inventory and not brought back: {', '.join(others)}")
-    session.write(f"changed={'true' if changed else 'false'}")
+    session.write_changed(changed)
     return 2 if planned and rescues else 0
 
 

@@ -188,5 +188,5 @@ def _end(opened: Session, moves: list[Move], note: str, *, planned: bool = False
             sys.stdout.write(f"{move.name} ({move.vmid}) {sign} {move.source}{there}\n")
         if note:
             session.write(note)
-        session.write(f"changed={'true' if changed else 'false'}")
+        session.write_changed(changed)
     return 2 if planned and moves else 0

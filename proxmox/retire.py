@@ -103,5 +103,5 @@ def _end(opened: Session, machines: list[Machine]) -> int:
     else:
         for machine in machines:
             session.write(f"{machine.name} ({machine.vmid} on {machine.node}): {'would be ' if check else ''}removed")
-        session.write(f"changed={'true' if changed else 'false'}")
+        session.write_changed(changed)
     return 2 if check and machines else 0

@@ -140,6 +140,11 @@ def write(text: str) -> None:
     sys.stdout.flush()
 
 
+def write_changed(changed: bool) -> None:
+    """Write the last line of a result: whether anything was changed."""
+    write(f"changed={'true' if changed else 'false'}")
+
+
 def say(text: str) -> None:
     """Tell how it goes on standard error."""
     sys.stderr.write(f"{text}\n")

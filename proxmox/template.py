@@ -77,5 +77,5 @@ def _end(options: argparse.Namespace, rows: list[dict[str, Any]], *, changed: bo
         for row in rows:
             use = "in the inventory" if row["wanted"] else f"removed: {row['removed']}" if "removed" in row else "old"
             session.write(f"{row['name']} ({row['vmid']} on {row['node']}): {use}; made from {row['made_from']}")
-        session.write(f"changed={'true' if changed else 'false'}")
+        session.write_changed(changed)
     return 2 if options.check and to_do else 0
