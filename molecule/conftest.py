@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 
 import pytest
-from scenario_fixtures import apply_role, within
+from scenario_fixtures import apply_role, listens
 from testinfra.host import Host
 
 Converge = Callable[..., str]
@@ -25,6 +25,19 @@ def converge() -> Converge:
         return play.stdout + play.stderr
 
     return run
+
+
+@pytest.fixture
+def integrity_report(host: Host) -> Callable[[], str]:
+    """Return a function that looks which files have changed since the last look, and returns what the journal says."""
+
+    def look() -> str:
+        host.check_output("systemctl start centralino-integrity.service")
+        run = host.check_output("systemctl show --property=InvocationID --value centralino-integrity.service")
+        host.check_output("journalctl --sync")
+        return str(host.check_output("journalctl --output=cat _SYSTEMD_INVOCATION_ID=%s", run))
+
+    return look
 
 
 @pytest.fixture
@@ -84,7 +97,7 @@ def pebble(host: Host) -> Iterator[Callable[..., None]]:
         environment = "--setenv=PEBBLE_VA_NOSLEEP=1 --setenv=PEBBLE_WFE_NONCEREJECT=0"
         server = "pebble -config /run/pebble.json -dnsserver 127.0.0.1:8053"
         host.check_output(f"systemd-run --quiet --collect --unit=pebble {environment} {server}")
-        assert within(20, lambda: host.check_output("ss -Hltn 'sport = :14000'")), "pebble listens"
+        listens(host, 14000)
 
     yield run
     host.check_output("systemctl stop pebble pebble-names; systemctl stop centralino-acme")

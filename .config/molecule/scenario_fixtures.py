@@ -25,6 +25,11 @@ def within[T](seconds: float, look: Callable[[], T]) -> T:
     return found
 
 
+def listens(host: Host, port: int) -> None:
+    """Wait until something on the guest takes connections at a TCP port."""
+    assert within(20, lambda: host.check_output("ss -Hltn 'sport = :%s'", port)), f"nothing listens at port {port}"
+
+
 def apply_role(*options: str) -> subprocess.CompletedProcess[str]:
     """Apply the scenario's role once more, with options of ansible-playbook's."""
     inventory = Path(os.environ["MOLECULE_INVENTORY_FILE"]).parent

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from scenario_fixtures import within
 from testinfra.host import Host
 
 CURRENT = "/etc/centralino/acme/current"
@@ -14,7 +15,7 @@ def test_a_certificate_for_every_name_is_got_by_dns(
     accounts = {str(variables["acme_eab_key_id"]): variables["acme_eab_hmac_key"]}
     pebble(externalAccountBindingRequired=True, externalAccountMACKeys=accounts)
     host.check_output("systemctl restart centralino-acme")
-    host.check_output(f"for try in $(seq 50); do test $(readlink {CURRENT}) != first && break; sleep 0.1; done")
+    assert within(10, lambda: host.check_output(f"readlink {CURRENT}") != "first")
     names = host.check_output(f"openssl x509 -in {CURRENT}/certificate.pem -noout -ext subjectAltName")
     assert "DNS:*.example.com, DNS:example.com" in names
     assert host.check_output(f"stat --dereference --format '%U %G %a' {CURRENT}/key.pem") == "root adm 640"

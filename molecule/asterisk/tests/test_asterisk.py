@@ -4,13 +4,12 @@ import json
 import re
 import socket
 import ssl
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from dialogue import manager, sip_options, tls_context
-from scenario_fixtures import Exposure
+from scenario_fixtures import Exposure, within
 from testinfra.host import Host
 
 RELEASE = "/var/lib/centralino/agent/current"
@@ -115,15 +114,14 @@ def test_renewed_certificate_is_read_without_a_restart(host: Host, address: str)
             *(folder, name, name),
         )
         host.check_output("systemctl reload centralino-certificate")
-        deadline = time.monotonic() + 20  # systemd passes the reload on, but does not wait for it
-        while set(after := shown_certificates(address)) & set(before) and time.monotonic() < deadline:
-            time.sleep(0.5)
+        # systemd passes the reload on, but does not wait for it.
+        assert within(20, lambda: not set(shown_certificates(address)) & set(before))
+        after = shown_certificates(address)
     finally:
         host.check_output("cp --preserve --recursive /root/pki/. %s && rm -r /root/pki %s/renewed*", folder, folder)
         host.check_output("systemctl reload centralino-certificate")
     assert before[0] == before[1]
     assert after[0] == after[1]
-    assert after != before
     assert process == host.check_output("systemctl show --property MainPID --value asterisk")
 
 
@@ -202,13 +200,12 @@ def test_service_is_sandboxed(exposure: Exposure) -> None:
 def test_crash_is_followed_by_a_start(host: Host) -> None:
     before = host.check_output("systemctl show --property MainPID --value asterisk")
     host.check_output("kill -SEGV %s", before)
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
+
+    def back() -> bool:
         now = host.check_output("systemctl show --property MainPID --value asterisk")
-        if now not in {before, "0"} and host.run("systemctl is-active asterisk").stdout.strip() == "active":
-            return
-        time.sleep(0.3)
-    pytest.fail("Asterisk did not come back within 20 s")
+        return now not in {before, "0"} and host.service("asterisk").is_running
+
+    assert within(20, back)
 
 
 def test_logs_rotate(host: Host) -> None:
@@ -248,9 +245,7 @@ def test_release_is_loaded_by_a_reload(host: Host, address: str, context: ssl.SS
 def test_call_leaves_its_history_as_json(host: Host) -> None:
     cli(host, "module reload pbx_config.so")
     cli(host, "channel originate Local/200@t9-internal application Wait 1")
-    deadline = time.monotonic() + 15
-    while time.monotonic() < deadline and not host.file("/var/log/asterisk/cdr-custom/cdr.json").exists:
-        time.sleep(0.5)
+    assert within(15, lambda: host.file("/var/log/asterisk/cdr-custom/cdr.json").exists)
     records = host.check_output("cat /var/log/asterisk/cdr-custom/cdr.json").splitlines()
     events = host.check_output("cat /var/log/asterisk/cel-custom/cel.json").splitlines()
     calls = {(record["accountcode"], record["dcontext"], record["disposition"]) for record in map(json.loads, records)}

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from scenario_fixtures import within
 from testinfra.host import Host
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "mail"))
@@ -16,7 +17,7 @@ LOGIN = "pbx@example.com:Wq7%hT$z'2\"xK"
 def test_mail_is_tried_again_without_being_asked(host: Host, tmp_path: Path) -> None:
     know(host, NAME)
     host.check_output("printf 'Subject: alarm\\n\\nDisk full.\\n' | /usr/sbin/sendmail root")
-    host.check_output("for try in $(seq 100); do postqueue -j | grep -q delay_reason && break; sleep 0.1; done")
+    assert within(15, lambda: "delay_reason" in host.check_output("postqueue -j"))
     with Relay(PORT, tmp_path, name=NAME, login=LOGIN, implicit_tls=True) as relay:
         mail = relay.wait(seconds=20)
     assert mail.tls == "TLSv1.3"

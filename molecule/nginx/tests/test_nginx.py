@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from scenario_fixtures import Exposure
+from scenario_fixtures import Exposure, listens, within
 from testinfra.host import Host
 
 Converge = Callable[..., str]
@@ -49,7 +49,7 @@ def upstream(host: Host) -> Iterator[None]:
     host.check_output("printf %%s %s >/run/upstream.py", program)
     host.check_output("mkdir -p /srv/files && echo from-a-file >/srv/files/a.txt")
     host.check_output("systemd-run --quiet --collect --unit upstream python3 /run/upstream.py")
-    host.check_output("for try in $(seq 50); do ss -Hltn 'sport = :8000' | grep -q . && break; sleep 0.1; done")
+    listens(host, 8000)
     yield
     host.check_output("systemctl stop upstream; rm -f /run/upstream.sock")
 
@@ -212,11 +212,8 @@ def test_a_new_certificate_is_taken_without_a_restart(host: Host) -> None:
 
     main, old = host.check_output("systemctl show --value --property MainPID nginx"), workers()
     host.check_output("systemctl reload centralino-certificate.service")
-    host.check_output(
-        'for try in $(seq 50); do test "$(pgrep -P %s | sort)" != %s && break; sleep 0.1; done', main, old
-    )
+    assert within(10, lambda: workers() != old)
     assert host.check_output("systemctl show --value --property MainPID nginx") == main
-    assert workers() != old
 
 
 def test_bad_input_leaves_the_running_service_alone(host: Host, ask: Ask, converge: Converge) -> None:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+from scenario_fixtures import within
 from testinfra.host import Host
 
 NAMES = "ip netns exec client openvpn --suppress-timestamps --config /run/client.ovpn --connect-retry-max 1"
@@ -22,8 +23,7 @@ def test_a_client_connects_over_tcp(host: Host, address: str) -> None:
         f"systemd-run --quiet --unit=client {NAMES}",
     ):
         host.check_output(command)
-    done = "journalctl --unit=client | grep --quiet 'Sequence Completed'"
-    host.check_output(f"for try in $(seq 150); do {done} && break; sleep 0.1; done")
+    assert within(20, lambda: "Sequence Completed" in host.check_output("journalctl --unit=client"))
     assert "172.31.255.250" in host.check_output("ip -n client -4 -o address show dev tun0")
     assert "connected" in host.check_output("centralino-vpn list")
     host.check_output("systemctl stop client; ip link delete near; ip netns delete client; rm -r /etc/netns")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from scenario_fixtures import listens
 from testinfra.host import Host
 
 Converge = Callable[..., str]
@@ -50,7 +51,7 @@ def test_both_ends_of_a_handshake_accept_it(host: Host) -> None:
         f" -verify_hostname {NAME} -verify_return_error"
     )
     try:
-        host.check_output("for try in $(seq 50); do ss -Hltn 'sport = :14443' | grep -q . && break; sleep 0.1; done")
+        listens(host, 14443)
         assert "200 ok" in host.run(f"{ask} {ours}").stdout
         assert "200 ok" not in host.run(ask).stdout  # the server asks for a client's certificate
     finally:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from scenario_fixtures import Exposure
+from scenario_fixtures import Exposure, within
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
@@ -88,7 +88,7 @@ def test_it_listens_on_no_network(host: Host) -> None:
 def test_data_survives_a_crash(host: Host) -> None:
     assert query(host, "www-data", "panel", "CREATE TABLE IF NOT EXISTS kept AS SELECT 42 AS answer").rc == 0
     host.check_output("systemctl kill --signal SIGKILL postgresql@17-main")
-    host.check_output("for try in $(seq 150); do pg_isready -q && break; sleep 0.2; done; pg_isready")
+    assert within(30, lambda: host.run("pg_isready").succeeded)
     assert query(host, "www-data", "panel", "SELECT answer FROM kept").stdout.strip() == "42"
 
 

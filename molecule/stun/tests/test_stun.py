@@ -7,7 +7,7 @@ import struct
 from collections.abc import Callable, Iterator
 
 import pytest
-from scenario_fixtures import Exposure
+from scenario_fixtures import Exposure, within
 from testinfra.host import Host
 
 Converge = Callable[..., str]
@@ -164,7 +164,7 @@ def test_bad_input_leaves_the_running_service_alone(
 
 def test_it_comes_back_after_a_crash(host: Host, address: str) -> None:
     host.check_output("systemctl kill --signal SIGKILL %s", UNIT)
-    host.check_output("for try in $(seq 50); do systemctl -q is-active %s && break; sleep 0.1; done", UNIT)
+    assert within(10, lambda: host.service(UNIT).is_running)
     assert ask((address, PORT), message(BINDING))[0]
 
 

@@ -20,6 +20,7 @@ from lab.proxmox.tasks import Tasks
 from proxmox import cli, plan
 from proxmox.desired import Guest
 from proxmox.state import Machine
+from tests import community_proxmox
 from tests.benchmarks.proxmox.test_plan_and_apply import AT_ONCE, CLONE_SECONDS, CLONES, say, side_by_side
 from tests.unit.proxmox.conftest import Inventory, StandIn
 
@@ -91,20 +92,11 @@ def tasks(guest: Guest) -> list[dict[str, Any]]:
 
 def playbook(guests: tuple[Guest, ...], stand_in: StandIn, folder: Path) -> list[str]:
     """Write a playbook with a play for all guests, and return the command that plays it."""
-    token = json.loads((stand_in.folder / "token.json").read_text())
-    user, _, name = token["id"].partition("!")
-    access = {
-        "api_host": "127.0.0.1",
-        "api_port": stand_in.port,
-        "api_user": user,
-        "api_token_id": name,
-        "api_token_secret": token["secret"],
-        "validate_certs": True,
-    }
+    access = community_proxmox.access(stand_in.folder, stand_in.port)
     hosts = {}
     for guest in guests:
         options = [next(iter(task.values())) | access for task in tasks(guest)]
-        hosts[guest.name] = {"options": options, "ansible_python_interpreter": sys.executable}
+        hosts[guest.name] = {"options": options}
     steps = [
         {next(iter(task)): f"{{{{ options[{number}] }}}}", "name": f"step {number}"}
         for number, task in enumerate(tasks(guests[0]))
@@ -113,8 +105,7 @@ def playbook(guests: tuple[Guest, ...], stand_in: StandIn, folder: Path) -> list
     (folder / "play.json").write_text(
         json.dumps([{"hosts": "all", "gather_facts": False, "strategy": "ansible.builtin.free", "tasks": steps}])
     )
-    program = str(Path(sys.executable).with_name("ansible-playbook"))
-    return [program, "-i", "hosts.json", "-c", "local", "--forks", str(CLONES), "play.json"]
+    return [community_proxmox.PLAYBOOK, "-i", "hosts.json", "-c", "local", "--forks", str(CLONES), "play.json"]
 
 
 def timed(command: list[str], folder: Path, environment: dict[str, str]) -> float:
@@ -128,12 +119,7 @@ def test_beside_the_modules(
     guests: tuple[Guest, ...], stand_in: StandIn, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     start = json.dumps(asdict(stand_in.store.cluster))
-    environment = {
-        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
-        "HOME": str(tmp_path),
-        "LC_ALL": "C.UTF-8",
-        "PYTHONPATH": str(CHECKOUT),
-    }
+    environment = community_proxmox.environment(stand_in.folder, tmp_path) | {"PYTHONPATH": str(CHECKOUT)}
 
     def measured(work: Callable[[], float]) -> tuple[int, float]:
         stand_in.store.cluster = from_json(json.loads(start))
@@ -145,9 +131,8 @@ def test_beside_the_modules(
         capsys.readouterr()
         return calls, took
 
-    modules = {**environment, "REQUESTS_CA_BUNDLE": str(stand_in.folder / "ca.pem")}
     ours = measured(lambda: timed([sys.executable, "-c", APPLY], tmp_path, environment))
-    theirs = measured(lambda: timed(playbook(guests, stand_in, tmp_path), tmp_path, modules))
+    theirs = measured(lambda: timed(playbook(guests, stand_in, tmp_path), tmp_path, environment))
     with capsys.disabled():
         say(
             f"{CLONES} guests cloned, configured, grown and started, {AT_ONCE} clones of {CLONE_SECONDS:.0f} s at "

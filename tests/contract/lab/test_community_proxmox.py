@@ -2,16 +2,15 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lab.proxmox import auth
+from tests import community_proxmox
 from tests.contract.lab.conftest import StandIn
 
-CHECKOUT = Path(__file__).parents[3]
 VMID = 640
 
 
@@ -21,16 +20,7 @@ def play(stand_in: StandIn, api: Any, tmp_path: Path, monkeypatch: pytest.Monkey
     del api  # made the template
     more = auth.PRIVILEGES[auth.ROLE] | {"VM.Snapshot", "VM.Snapshot.Rollback", "Pool.Audit"}
     monkeypatch.setitem(auth.PRIVILEGES, auth.ROLE, more)
-    token = json.loads((stand_in.folder / "token.json").read_text())
-    user, _, name = token["id"].partition("!")
-    access = {
-        "api_host": "127.0.0.1",
-        "api_port": stand_in.port,
-        "api_user": user,
-        "api_token_id": name,
-        "api_token_secret": token["secret"],
-        "validate_certs": True,
-    }
+    access = community_proxmox.access(stand_in.folder, stand_in.port)
 
     def run(*tasks: dict[str, Any]) -> dict[str, Any]:
         book = [{"hosts": "localhost", "gather_facts": False, "tasks": list(tasks)}]
@@ -40,16 +30,10 @@ def play(stand_in: StandIn, api: Any, tmp_path: Path, monkeypatch: pytest.Monkey
             task["name"] = task.get("name", module)
         (tmp_path / "play.yml").write_text(json.dumps(book))
         done = subprocess.run(
-            [Path(sys.executable).with_name("ansible-playbook"), "-i", "localhost,", "-c", "local", "play.yml"],
+            [community_proxmox.PLAYBOOK, "-i", "localhost,", "-c", "local", "play.yml"],
             cwd=tmp_path,
-            env={
-                "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
-                "HOME": str(tmp_path),
-                "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
-                "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
-                "REQUESTS_CA_BUNDLE": str(stand_in.folder / "ca.pem"),
-                "LC_ALL": "C.UTF-8",
-            },
+            env=community_proxmox.environment(stand_in.folder, tmp_path)
+            | {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"},
             capture_output=True,
             text=True,
             check=False,
