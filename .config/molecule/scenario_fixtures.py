@@ -27,7 +27,7 @@ def within[T](seconds: float, look: Callable[[], T]) -> T:
 
 def listens(host: Host, port: int) -> None:
     """Wait until something on the guest takes connections at a TCP port."""
-    assert within(20, lambda: host.check_output("ss -Hltn 'sport = :%s'", port)), f"nothing listens at port {port}"
+    assert within(20, lambda: host.check_output(f"ss -Hltn 'sport = :{port}'")), f"nothing listens at port {port}"
 
 
 def apply_role(*options: str) -> subprocess.CompletedProcess[str]:
