@@ -41,6 +41,12 @@ def test_the_other_network_has_its_own_addresses(host: Host) -> None:
     assert "domain" not in answer
 
 
+def test_phones_behind_a_router_get_addresses_of_their_network(host: Host) -> None:
+    answer = ask(host, "yealink", network="far")
+    assert 50 <= int(answer["address"].removeprefix("10.44.0.")) <= 59
+    assert answer["gateway"] == "10.44.0.1"
+
+
 def test_reservations_are_kept_for_their_phones(host: Host) -> None:
     assert ask(host, "yealink", mac="00:15:65:aa:bb:01")["address"] == "192.0.2.10"
     assert ask(host, "yealink", network="other", mac="00:15:65:aa:bb:02")["address"] == "203.0.113.10"

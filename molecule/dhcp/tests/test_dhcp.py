@@ -55,6 +55,12 @@ def test_other_interfaces_are_not_answered(host: Host) -> None:
     assert ask(host, "yealink", network="other") == {}
 
 
+def test_phones_behind_a_router_get_addresses_of_their_network(host: Host) -> None:
+    answer = ask(host, "yealink", network="far")
+    assert answer["address"].startswith("10.44.0.1")
+    assert (answer["gateway"], answer["server"]) == ("10.44.0.1", URL)
+
+
 @pytest.mark.parametrize(
     ("variables", "sentence"),
     [
@@ -76,13 +82,14 @@ def test_other_interfaces_are_not_answered(host: Host) -> None:
         ),
         ({"dhcp_reservations": [{**RECEPTION, "address": "198.51.100.1"}]}, "the address lies in one of dhcp_scopes"),
         (
-            {"dhcp_interfaces": ["other0"]},
+            {"dhcp_interfaces": ["other0"], "dhcp_relays": []},
             "other0 of dhcp_interfaces on molecule-dhcp has no address in one of",
         ),
-        ({"dhcp_ntp_servers": ["ntp.example.com"]}, 'cannot be sent: ["ntp.example.com"]'),
+        ({"dhcp_relays": ["router.example.com"]}, 'cannot have ["router.example.com"]'),
+        ({"dhcp_ntp_servers": ["ntp.example.com"]}, 'cannot have ["ntp.example.com"]'),
         ({"dhcp_provisioning_url": 'https://x"; }'}, "printable ASCII without quotes"),
     ],
-    ids=["range", "order", "overlap", "twice", "outside", "interface", "name", "text"],
+    ids=["range", "order", "overlap", "twice", "outside", "interface", "relay", "name", "text"],
 )
 def test_bad_input_leaves_the_running_service_alone(
     host: Host, converge: Converge, variables: dict[str, object], sentence: str
