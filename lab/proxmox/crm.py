@@ -43,6 +43,15 @@ def ghost(store: Store, guest: Guest) -> bool:
     return since is not None and time.time() - since < GHOST_SECONDS
 
 
+def allowed(store: Store, guest: Guest, node: str) -> bool:
+    """Tell whether the rules let HA run a guest on a node."""
+    return all(
+        node in str(rule["nodes"]).replace(":", ",").split(",")
+        for rule in store.cluster.rules.values()
+        if rule.get("type") == "node-affinity" and f"vm:{guest.vmid}" in str(rule["resources"]).split(",")
+    )
+
+
 class Manager:
     """Recovers what it manages from dead nodes; runs beside the API."""
 
@@ -115,9 +124,7 @@ class Manager:
     def _target(self, guest: Guest) -> str | None:
         """Return the node that takes a guest: one that its affinity names, and that has its disks."""
         alive = [name for name in layout.NODES if online(self._store, name)]
-        for rule in self._store.cluster.rules.values():
-            if rule.get("type") == "node-affinity" and f"vm:{guest.vmid}" in str(rule["resources"]).split(","):
-                alive = [name for name in alive if name in str(rule["nodes"]).replace(":", ",").split(",")]
+        alive = [name for name in alive if allowed(self._store, guest, name)]
         if disks.is_local(guest):
             alive = [name for name in alive if disks.replica(self._store.cluster, guest, name)]
         crowd = {name: len(self._on(name)) for name in alive}

@@ -28,6 +28,8 @@ def check(guest: Guest) -> None:
 
 def due(job: Config, now: float) -> bool:
     """Tell whether a job is to run: new, asked for, or as old as its schedule says (``*/15``, minutes)."""
+    if job.get("disable"):
+        return False
     every = re.fullmatch(r"\*/(\d+)", str(job.get("schedule", DEFAULT_SCHEDULE)))
     age = now - float(job.get("last_sync", 0))
     return bool(job.get("asked")) or not job.get("last_sync") or (every is not None and age >= 60 * int(every[1]))
