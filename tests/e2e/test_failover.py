@@ -77,6 +77,11 @@ class Site:
         """Return the address of pbx01's network card, as the guest sees it."""
         return self.cluster.ssh("pbx01", "cat /sys/class/net/eth0/address").strip()
 
+    def well(self) -> bool:
+        """Tell whether no unit of pbx01 has failed and its agent runs."""
+        ask = "systemctl list-units --failed --plain --no-legend; systemctl is-active centralino-agent || true"
+        return self.cluster.ssh("pbx01", ask) == "active\n"
+
     def move_disk(self, storage: str) -> None:
         guest = self.api.nodes(HOME).qemu(VMID)
         if not str(guest.config.get()["scsi0"]).startswith(f"{storage}:"):
@@ -232,6 +237,7 @@ def test_a_node_dies_during_a_call(
     assert site.card() == card
     left = site.cluster.ssh("pbx01", f"ls {KEPT} {LATE} 2>/dev/null || true").split()
     assert left == [KEPT], "it has what it was copied with, and not what was written later"
+    wait_for("all that a boot starts", site.well)
 
     site.switch("back")
     time.sleep(2)
