@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from proxmoxer import ProxmoxAPI
@@ -58,9 +58,8 @@ class Site:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def switch(self, power: str) -> None:
-        assert power in ("lost", "back")
-        standin.switch(self.paths, HOME, "lost" if power == "lost" else "back")
+    def switch(self, power: Literal["lost", "back"]) -> None:
+        standin.switch(self.paths, HOME, power)
 
     def running(self) -> list[int]:
         """Return the numbers of the machines that run with pbx01's address."""
@@ -104,6 +103,7 @@ def site(cluster: Cluster, inventory: Path, tmp_path_factory: pytest.TempPathFac
     made = Site(cluster, folder, api, Podman(host.detect(), paths.state), paths)
     made.move_disk(LOCAL)
     yield made
+    made.switch("back")
     made.move_disk("shared")
     made.cluster.ssh("pbx01", f"rm -f {KEPT} {LATE}")
 

@@ -5,12 +5,16 @@ import json
 import time
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 from proxmoxer import ProxmoxAPI, ResourceException
 
+from lab import standin
+from lab.errors import LabError
+from lab.paths import Paths
 from lab.proxmox import crm
 from tests.contract.lab.conftest import MemoryRuntime, StandIn, end_of, make_template, serve
 
@@ -223,3 +227,18 @@ def test_a_plug_is_pulled_over_http_by_who_has_the_token(own: StandIn, api: Any,
     assert api.cluster.status.get()[2]["online"] == 0
     assert requests.post(f"{url}back", headers=header, verify=ca, timeout=5).json() == {"data": []}
     until(lambda: api.nodes("pve2").qemu(vmid).status.current.get()["status"] == "running")
+
+
+def test_the_labs_command_pulls_it_and_names_the_nodes(
+    own: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "proxmox").symlink_to(own.folder)
+    monkeypatch.setenv(standin.PORT_VARIABLE, str(own.port))
+    paths = Paths(state=tmp_path, cache=tmp_path)
+    assert standin.switch(paths, "pve3", "lost") == ["pve3"]
+    assert standin.switch(paths, "pve3", "back") == []
+    with pytest.raises(LabError, match="the nodes are pve1, pve2, pve3"):
+        standin.switch(paths, "pve9", "lost")
+    monkeypatch.setenv(standin.PORT_VARIABLE, "1")
+    with pytest.raises(LabError, match="`python -m lab up` starts it"):
+        standin.switch(paths, "pve3", "lost")
