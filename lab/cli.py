@@ -21,6 +21,8 @@ container_app = typer.Typer(
     no_args_is_help=True, help="Containers beside the virtual machines: for role tests and test phones."
 )
 app.add_typer(container_app, name="container")
+node_app = typer.Typer(no_args_is_help=True, help="The cluster's nodes: one dies, and gets its power back.")
+app.add_typer(node_app, name="node")
 console = Console(stderr=True, highlight=False)
 
 
@@ -98,6 +100,22 @@ def container_remove(names: list[str]) -> None:
     """Remove containers; those that are gone already are no error."""
     paths = _paths()
     containers.remove(_podman(paths), paths, *names)
+
+
+@node_app.command("lose")
+def node_lose(node: str) -> None:
+    """Take a node's power away: its guests' containers stop at once."""
+    _tell_lost(standin.switch(_paths(), node, "lost"))
+
+
+@node_app.command("return")
+def node_return(node: str) -> None:
+    """Give a node its power back: it starts the guests that are still its own, and no others."""
+    _tell_lost(standin.switch(_paths(), node, "back"))
+
+
+def _tell_lost(nodes: list[str]) -> None:
+    console.print(f"without power: {', '.join(nodes) or 'none'}")
 
 
 def _paths() -> Paths:

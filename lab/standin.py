@@ -2,14 +2,17 @@
 
 import hashlib
 import http.client
+import json
 import os
 import ssl
 import sys
 from pathlib import Path
+from typing import Literal
 
 from lab.errors import LabError
 from lab.paths import CHECKOUT, Paths
 from lab.process import end, exclusively, last_words, read_pid, start_detached, wait_until
+from lab.proxmox.layout import NODES
 
 DEFAULT_PORT = 8006
 PORT_VARIABLE = "CENTRALINO_LAB_PORT"
@@ -73,6 +76,26 @@ def answers(paths: Paths) -> bool:
         return connection.getresponse().status == http.HTTPStatus.UNAUTHORIZED
     except OSError:
         return False
+
+
+def switch(paths: Paths, node: str, power: Literal["lost", "back"]) -> list[str]:
+    """Take a node's power away, which stops its guests' containers, or give it back; return the nodes without power.
+
+    Raises :class:`LabError` where the stand-in does not run or has no such node.
+    """
+    try:
+        token = json.loads((paths.proxmox / "token.json").read_text())
+        context = ssl.create_default_context(cafile=paths.proxmox / "ca.pem")
+        connection = http.client.HTTPSConnection(HOST, port(), timeout=60, context=context)
+        header = {"Authorization": f"PVEAPIToken={token['id']}={token['secret']}"}
+        connection.request("POST", f"/lab/nodes/{node}/{power}", headers=header)
+        answer = connection.getresponse()
+        told = json.loads(answer.read())
+    except OSError as error:
+        raise LabError(f"the Proxmox stand-in does not answer: `python -m lab up` starts it ({error})") from error
+    if answer.status != http.HTTPStatus.OK:
+        raise LabError(f"{node}: {str(told['message']).strip()}: the nodes are {', '.join(NODES)}")
+    return [str(name) for name in told["data"]]
 
 
 def who_listens(number: int) -> str:

@@ -203,6 +203,16 @@ def pin_ha(rule: str, vmid: int, node: str) -> Call:
     return Call("POST", "/cluster/ha/rules", {}, data)
 
 
+def unpin_ha(rule: str) -> Call:
+    """Remove a rule of high availability (from 9.0)."""
+    return Call("DELETE", "/cluster/ha/rules/{rule}", {"rule": rule})
+
+
+def regroup_ha(group: str, node: str) -> Call:
+    """Let high availability run a group's guests on another node (up to 8.4)."""
+    return Call("PUT", "/cluster/ha/groups/{group}", {"group": group}, {"nodes": node, "restricted": 1})
+
+
 def group_ha(group: str, node: str) -> Call:
     """Let high availability run a group's guests on one node alone (up to 8.4)."""
     return Call("POST", "/cluster/ha/groups", {}, {"group": group, "nodes": node, "restricted": 1})

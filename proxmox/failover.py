@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from proxmox import (
+    adopt,
     backups,
     calls,
     converge,
@@ -33,18 +34,14 @@ from proxmox import (
 from proxmox.backups import Archive
 from proxmox.converge import Report, Subject
 from proxmox.desired import Guest
-from proxmox.errors import ProvisionerError, RefusedError, UnansweredError
+from proxmox.errors import ProvisionerError
 from proxmox.reach import reach
 from proxmox.session import Session
 from proxmox.state import Machine, State
 
-_HA_SECONDS: Final = 600
-"""How long HA may take to fence a node and start a guest elsewhere; 83 to 137 s were seen."""
 _SERVICE_SECONDS: Final = 180
 _TAG: Final = "centralino-failover"
 """Of a restored guest until it is configured: a run that is killed in between is taken up."""
-_RULES_SINCE: Final = 9
-"""The release in which HA groups became rules."""
 
 
 class Way(StrEnum):
@@ -87,12 +84,14 @@ def failover(options: argparse.Namespace) -> int:
         opened.fit(found, ("failover",))
         _check_dead(found, options.node)
         rescues = _decide(opened, found, options.node, began)
+        lent = adopt.lent(opened)
         if options.check:
             return _end(opened, rescues, [], planned=True)
         if rescues:
             fence.prove_off(opened, options)
         with show.Lines([rescue.guest.name for rescue in rescues]) as lines:
-            done = _Run(opened, found, lines, began).all(rescues) if rescues else []
+            done = _Run(opened, found, lines, began, lent).all(rescues) if rescues else []
+        _take_back(opened, found, lent, options.node)
         code = _end(opened, done, _others(opened, found, options.node), planned=False)
         if errors := [rescue.error for rescue in done if rescue.error]:
             raise ProvisionerError(*errors)
@@ -193,12 +192,13 @@ def _replicas(opened: Session, lost: list[Guest]) -> dict[int, tuple[str, str]]:
 class _Run:
     """One failover, shared by the threads that carry it out."""
 
-    def __init__(self, opened: Session, found: State, report: Report, began: float) -> None:
+    def __init__(self, opened: Session, found: State, report: Report, began: float, lent: frozenset[int]) -> None:
         self._opened = opened
         self._api = opened.api
         self._found = found
         self._report = report
         self._began = began
+        self._lent = lent
         bound = opened.whole.parallel_clones
         self._bounds = {guest.storage: threading.Semaphore(bound) for guest in opened.whole.guests}
 
@@ -210,66 +210,37 @@ class _Run:
         name = rescue.guest.name
         try:
             if rescue.way in {Way.HA, Way.SHARED, Way.REPLICA}:
-                node = self._by_ha(rescue)
+                node, pinned = self._by_ha(rescue)
             else:
                 self._disarm(rescue.guest)
-                node = self._by_copy(rescue)
-            notes = self._answers(rescue, node)
+                node, pinned = self._by_copy(rescue), ()
+            notes = (*self._answers(rescue, node), *pinned)
         except ProvisionerError as error:
             return replace(rescue, took=time.time() - self._began, error=f"{name}: {rescue.way}: {error}")
         self._report(name, show.READY)
         return replace(rescue, took=time.time() - self._began, node=node, notes=notes)
 
-    def _by_ha(self, rescue: Rescue) -> str:
+    def _by_ha(self, rescue: Rescue) -> tuple[str, tuple[str, ...]]:
+        """Have HA start a guest elsewhere; what it had not before, and can have on few nodes alone, it gives back."""
         guest = rescue.guest
-        if rescue.way is Way.REPLICA:
-            self._pin(guest, rescue.target)
-        elif guest.vmid not in self._found.ha:
+        lent = guest.vmid not in self._found.ha or guest.vmid in self._lent
+        only = rescue.target if rescue.way is Way.REPLICA else None
+        wanted = self._found.ha.get(guest.vmid)
+        if only is not None:
+            adopt.pin(self._api, guest.vmid, only, managed=wanted is not None)
+        elif wanted is None:
             self._report(guest.name, "giving it to HA")
             self._api.send(calls.join_ha(guest.vmid, "started"))
-        elif self._found.ha[guest.vmid] != "started":
+        elif wanted != "started":
             self._api.send(calls.set_ha(guest.vmid, "started"))
         self._report(guest.name, "waiting for HA")
-        deadline, dead = time.monotonic() + _HA_SECONDS, self._found.machines[guest.vmid].node
-        while True:
-            there = converge.place(self._api, guest.vmid)
-            if there is not None and there != dead and self._runs(there, guest.vmid):
-                return there
-            if time.monotonic() > deadline:
-                raise ProvisionerError(
-                    f"HA has not started {guest.vmid} elsewhere after {_HA_SECONDS} s: see Datacenter, HA, and the "
-                    "task logs; then run again"
-                )
-            self._api.pause(1.0)
-
-    def _pin(self, guest: Guest, target: str) -> None:
-        """Give a guest to HA on one node alone: the others have not its disk. ``ignored`` until the rule holds."""
-        release = int(str(self._api.send(calls.version())["version"]).partition(".")[0])
-        managed = guest.vmid in self._found.ha
-        rule = f"centralino-{guest.vmid}"
-        if release >= _RULES_SINCE:
-            self._api.send(calls.set_ha(guest.vmid, "ignored") if managed else calls.join_ha(guest.vmid, "ignored"))
-            try:
-                self._api.send(calls.pin_ha(rule, guest.vmid, target))
-            except RefusedError as error:
-                if "already exists" not in error.reason:  # an earlier run made it
-                    raise
-            self._api.send(calls.set_ha(guest.vmid, "started"))
-            return
-        try:
-            self._api.send(calls.group_ha(rule, target))
-        except RefusedError as error:
-            if "already" not in error.reason:
-                raise
-        if managed:
+        node = adopt.wait(self._api, guest.vmid, self._found.machines[guest.vmid].node)
+        if only is None:
+            return node, ()
+        if lent:
             self._api.send(calls.leave_ha(guest.vmid))
-        self._api.send(calls.join_ha(guest.vmid, "started", group=rule))
-
-    def _runs(self, node: str, vmid: int) -> bool:
-        try:
-            return bool(self._api.send(calls.status(node, vmid)).get("status") == "running")
-        except (RefusedError, UnansweredError):
-            return False
+            return node, ()
+        return node, (f"HA keeps it on {node} ({adopt.rule(guest.vmid)}): remove that before it goes to another node",)
 
     def _disarm(self, guest: Guest) -> None:
         """Keep the dead node from starting its copy when it returns: what HA has disabled is started by nobody."""
@@ -336,6 +307,17 @@ class _Run:
                     self._report(guest.name, f"waiting for its service: {silence}")
                     self._api.pause(0.5)
         return tuple(notes)
+
+
+def _take_back(opened: Session, found: State, lent: frozenset[int], node: str) -> None:
+    """Take out of HA what a run that was cut off gave it, and what runs from its replica by now."""
+    for guest in opened.whole.guests:
+        machine = found.machines.get(guest.vmid)
+        if guest.vmid not in lent or found.ha.get(guest.vmid) != "started" or machine is None or machine.node == node:
+            continue
+        storage = found.storages.get((machine.node, guest.storage))
+        if storage is not None and not storage.shared:
+            opened.api.send(calls.leave_ha(guest.vmid))
 
 
 def _others(opened: Session, found: State, node: str) -> list[str]:

@@ -24,7 +24,7 @@ from proxmox.calls import Call
 from proxmox.errors import ProvisionerError, RefusedError, TaskFailedError, UnansweredError
 from proxmox.inventory import shown
 
-_WORDS: Final = ("newid", "vmid", "target", "archive", "unique")
+_WORDS: Final = ("newid", "vmid", "target", "archive", "unique", "sid")
 """The parameters that are noted with a request."""
 _KEPT_BYTES: Final = 1 << 20
 """How large a file may become before it begins anew; one that is still needed goes on."""

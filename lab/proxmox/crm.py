@@ -43,6 +43,15 @@ def ghost(store: Store, guest: Guest) -> bool:
     return since is not None and time.time() - since < GHOST_SECONDS
 
 
+def allowed(store: Store, guest: Guest, node: str) -> bool:
+    """Tell whether the rules let HA run a guest on a node."""
+    return all(
+        node in str(rule["nodes"]).replace(":", ",").split(",")
+        for rule in store.cluster.rules.values()
+        if rule.get("type") == "node-affinity" and f"vm:{guest.vmid}" in str(rule["resources"]).split(",")
+    )
+
+
 class Manager:
     """Recovers what it manages from dead nodes; runs beside the API."""
 
@@ -106,6 +115,8 @@ class Manager:
             self._store.cluster.ha[f"vm:{guest.vmid}"]["crm"] = "error"
             return
         move(self._store, guest, target)
+        if disks.is_local(guest):
+            await self._take_replica(guest)
         if wanted == "started":
             await self._boot(guest)
         self._store.save()
@@ -113,16 +124,19 @@ class Manager:
     def _target(self, guest: Guest) -> str | None:
         """Return the node that takes a guest: one that its affinity names, and that has its disks."""
         alive = [name for name in layout.NODES if online(self._store, name)]
-        for rule in self._store.cluster.rules.values():
-            if rule.get("type") == "node-affinity" and f"vm:{guest.vmid}" in str(rule["resources"]).split(","):
-                alive = [name for name in alive if name in str(rule["nodes"]).replace(":", ",").split(",")]
+        alive = [name for name in alive if allowed(self._store, guest, name)]
         if disks.is_local(guest):
-            replicas = {
-                str(job["target"]) for job in self._store.cluster.replication.values() if job["guest"] == guest.vmid
-            }
-            alive = [name for name in alive if name in replicas]
+            alive = [name for name in alive if disks.replica(self._store.cluster, guest, name)]
         crowd = {name: len(self._on(name)) for name in alive}
         return min(alive, key=lambda name: (crowd[name], name), default=None)
+
+    async def _take_replica(self, guest: Guest) -> None:
+        """Give a guest the replica for its disk: the one that it had is on the dead node."""
+        if volume := disks.boot_volume(self._store.cluster, guest):
+            volume.image = disks.replica(self._store.cluster, guest, guest.node)
+        if guest.has_container:
+            await self._runtime.remove(guest.vmid)
+            guest.has_container = False
 
     async def _boot(self, guest: Guest) -> None:
         from lab.proxmox.api.power import hardware_of  # noqa: PLC0415 (the API's modules import this one)

@@ -4,10 +4,10 @@ import re
 import time
 
 from lab.proxmox import layout, sizes
-from lab.proxmox.config import DRIVES, boot_disk
+from lab.proxmox.config import DRIVES, boot_disk, is_cdrom
 from lab.proxmox.errors import ApiError, TaskError
 from lab.proxmox.layout import GIB
-from lab.proxmox.runtime import CLOUD_IMAGE
+from lab.proxmox.runtime import CLOUD_IMAGE, Runtime
 from lab.proxmox.state import Cluster, Config, Guest, Volume
 
 CLOUDINIT_SIZE = 4 * 2**20
@@ -165,6 +165,44 @@ def storages(config: Config) -> list[str]:
 def is_local(guest: Guest) -> bool:
     """Tell whether a guest has a disk on a storage of its node alone."""
     return any(not layout.storage(name).shared for name in storages(guest.config))
+
+
+def local_volumes(guest: Guest) -> list[str]:
+    """Return the disks that a guest has on storages of its node alone; cloud-init's drive is none."""
+    drives = [str(value) for key, value in guest.config.items() if DRIVES.fullmatch(key)]
+    volumes = [drive.partition(",")[0] for drive in drives if ":" in drive and not is_cdrom(drive)]
+    return [volume for volume in volumes if not layout.storage(volume.partition(":")[0]).shared]
+
+
+def boot_volume(cluster: Cluster, guest: Guest) -> Volume | None:
+    """Return the disk that a guest boots from."""
+    name = boot_disk(guest.config)
+    return find(cluster, guest.node, str(guest.config[name]).partition(",")[0]) if name else None
+
+
+def replica(cluster: Cluster, guest: Guest, node: str) -> str:
+    """Return the image that replication has left of a guest's disk on a node; empty where there is none."""
+    jobs = [job for job in cluster.replication.values() if (job["guest"], job["target"]) == (guest.vmid, node)]
+    return next((str(job["image"]) for job in jobs if job.get("image")), "")
+
+
+def relocate(cluster: Cluster, guest: Guest, drive: str, storage: str) -> str:
+    """Bring one of a guest's disks to another storage and return its new name; its content stays as it is."""
+    old, *options = str(guest.config[drive]).split(",")
+    volume = find(cluster, guest.node, old)
+    remove_volume(cluster, guest.node, old)
+    name = _free_name(cluster, guest.node, storage, guest.vmid)
+    made = _add(cluster, guest.node, name, volume.size, guest.vmid, image=volume.image)
+    guest.config[drive] = ",".join([made.volid, *options])
+    return made.volid
+
+
+async def drop_image(cluster: Cluster, runtime: Runtime, image: str) -> None:
+    """Remove the content of a disk that is gone, where no other has the same."""
+    kept = {volume.image for volume in cluster.volumes.values()}
+    kept |= {str(job.get("image", "")) for job in cluster.replication.values()}
+    if image and image not in kept:
+        await runtime.remove_image(image)
 
 
 def add_import(cluster: Cluster, node: str, storage: str, content: str, filename: str) -> Volume:

@@ -45,6 +45,7 @@ STORAGES = {
             "local", "dir", frozenset({"backup", "import", "iso", "snippets", "vztmpl"}), shared=False, size=100 * GIB
         ),
         Storage("local-lvm", "lvmthin", frozenset({"images", "rootdir"}), shared=False, size=1000 * GIB),
+        Storage("local-zfs", "zfspool", frozenset({"images", "rootdir"}), shared=False, size=1000 * GIB),
         Storage(
             "shared", "nfs", frozenset({"backup", "images", "import", "iso", "rootdir"}), shared=True, size=4000 * GIB
         ),

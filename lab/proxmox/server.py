@@ -21,16 +21,18 @@ from lab.proxmox.api import (
     migrate,
     nodes,
     power,
+    replication,
     snapshots,
     storage,
 )
 from lab.proxmox.api.call import METHODS, Call
 from lab.proxmox.errors import ApiError, ParameterError
+from lab.proxmox.replication import Replicator
 from lab.proxmox.runtime import Runtime
 from lab.proxmox.state import Store
 from lab.proxmox.tasks import Tasks
 
-MODULES = (access, backups, clone, cluster, guests, ha, migrate, nodes, power, snapshots, storage)
+MODULES = (access, backups, clone, cluster, guests, ha, migrate, nodes, power, replication, snapshots, storage)
 """Importing them fills the table of methods."""
 
 MANAGER: web.AppKey[crm.Manager] = web.AppKey("manager", crm.Manager)
@@ -65,8 +67,8 @@ def make_app(store: Store, runtime: Runtime) -> web.Application:
             auth.authenticate(store.cluster, request.headers, request.cookies, request.method)
             change = manager.lose if request.match_info["power"] == "lost" else manager.give_back
             await change(request.match_info["node"])
-        except ApiError as error:
-            return refusal(error)
+        except (ApiError, LabError) as error:
+            return refusal(error if isinstance(error, ApiError) else ApiError(500, str(error)))
         return web.json_response({"data": sorted(store.cluster.lost)})
 
     async def finish(app: web.Application) -> None:
@@ -75,9 +77,10 @@ def make_app(store: Store, runtime: Runtime) -> web.Application:
 
     async def watch(app: web.Application) -> AsyncIterator[None]:
         del app
-        watching = asyncio.create_task(manager.watch())
+        watching = [asyncio.create_task(work) for work in (manager.watch(), Replicator(store, runtime).watch())]
         yield
-        watching.cancel()
+        for one in watching:
+            one.cancel()
 
     app = web.Application(client_max_size=BODY_BYTES)
     app[MANAGER] = manager

@@ -13,9 +13,10 @@ from tests.conftest import LogIn, MakePhone
 ROSSI, VERDI = 175, 176
 
 
-def becomes(page: Page, number: str, state: str) -> None:
+def becomes(page: Page, number: str, state: str, *, seconds: float = 10) -> None:
     """Wait until an extension's tile on the live grid shows a state."""
-    expect(page.locator(f'[data-extension="{number}"]')).to_have_attribute("data-state", state, timeout=10_000)
+    tile = page.locator(f'[data-extension="{number}"]')
+    expect(tile).to_have_attribute("data-state", state, timeout=seconds * 1000)
 
 
 RECORD_STATES = """() => {

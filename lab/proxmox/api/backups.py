@@ -105,5 +105,5 @@ async def disk_content(call: Call, guest: Guest) -> str:
     """Return an image with the content of a guest's boot disk."""
     if guest.has_container:
         return await call.runtime.copy_disk(guest.vmid)
-    name = config.boot_disk(guest.config)
-    return disks.find(call.cluster, guest.node, str(guest.config[name]).partition(",")[0]).image if name else ""
+    volume = disks.boot_volume(call.cluster, guest)
+    return volume.image if volume else ""

@@ -1,4 +1,4 @@
-"""/cluster/ha: what high availability manages, its rules and its state; /cluster/replication."""
+"""/cluster/ha: what high availability manages, its rules and its state."""
 
 import time
 from typing import Any
@@ -59,10 +59,15 @@ async def change_ha_resource(call: Call) -> None:
 
 @method("DELETE", "/cluster/ha/resources/{sid}")
 async def remove_ha_resource(call: Call) -> None:
-    """Take a guest out of HA."""
+    """Take a guest out of HA, and with ``purge`` (so by default) out of HA's rules; it goes on as it is."""
     sid = _sid(call.text("sid"))
     if call.cluster.ha.pop(sid, None) is None:
         raise ApiError(500, f"cannot delete service '{sid}', not HA managed!")
+    for name, rule in list(call.cluster.rules.items()) if call.flag("purge", default=True) else ():
+        left = [one for one in str(rule["resources"]).split(",") if one != sid]
+        rule["resources"] = ",".join(left)
+        if not left:
+            del call.cluster.rules[name]
     call.store.save()
 
 
@@ -114,27 +119,3 @@ async def ha_status(call: Call) -> list[dict[str, Any]]:
              "request_state": entry["state"], "status": f"{sid} ({node}, {now})"}
         )  # fmt: skip
     return entries
-
-
-# --- replication -----------------------------------------------------------------------------------------------------
-
-
-@method("GET", "/cluster/replication")
-async def replication_jobs(call: Call) -> list[dict[str, Any]]:
-    """List the replication jobs."""
-    return [
-        {"id": name, "type": "local", "jobnum": int(name.partition("-")[2]), "schedule": "*/15",
-         **{key: value for key, value in job.items() if key != "last_sync"}}
-        for name, job in sorted(call.cluster.replication.items())
-    ]  # fmt: skip
-
-
-@method("GET", "/nodes/{node}/replication")
-async def replication_state(call: Call) -> list[dict[str, Any]]:
-    """Tell how the jobs of a node's guests are doing."""
-    return [
-        {"id": name, "type": "local", "guest": job["guest"], "target": job["target"], "vmtype": "qemu",
-         "last_sync": job.get("last_sync", 0), "last_try": job.get("last_sync", 0), "fail_count": 0, "duration": 1.5}
-        for name, job in sorted(call.cluster.replication.items())
-        if call.cluster.guests[int(job["guest"])].node == call.node
-    ]  # fmt: skip

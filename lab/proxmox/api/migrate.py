@@ -47,6 +47,8 @@ async def migrate(call: Call) -> str:
 
         async def ask(task: Task) -> None:
             task.log.append(f"Requesting HA migration for VM {guest.vmid} to node {target}")
+            if not crm.allowed(call.store, guest, target):
+                return  # the manager ignores the request, and who asked is not told
             # As the manager calls it: local disks are no obstacle to it that it would report.
             call.tasks.start(guest.node, "qmigrate", str(guest.vmid), "root@pam", work)
 

@@ -111,11 +111,10 @@ async def boot(call: Call, guest: Guest, task: Task) -> None:
 
 def hardware_of(cluster: Cluster, guest: Guest) -> Hardware:
     """Return what a guest's machine is started with."""
-    name = config.boot_disk(guest.config)
-    image = disks.find(cluster, guest.node, str(guest.config[name]).partition(",")[0]).image if name else ""
+    volume = disks.boot_volume(cluster, guest)
     return Hardware(
         vmid=guest.vmid,
-        image=image,
+        image=volume.image if volume else "",
         address=config.address_of(guest.config),
         mac=config.mac_of(str(guest.config.get("net0", ""))),
         cores=config.cores_of(guest.config),

@@ -87,6 +87,7 @@ async def delete_volume(call: Call) -> str:
     async def work(task: Task) -> None:
         task.log.append(f"Removed volume '{volume.volid}'")
         disks.remove_volume(call.cluster, node, volume.volid)
+        await disks.drop_image(call.cluster, call.runtime, volume.image)
 
     return call.start_task("imgdel", f"{volume.vmid or ''}@{volume.storage}", work)
 

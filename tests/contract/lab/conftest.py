@@ -73,6 +73,8 @@ class StandIn:
     stop: Callable[[], None]
     loop: asyncio.AbstractEventLoop
     manager: Manager
+    runtime: Any
+    store: Store
 
     def client(self, *, timeout: float = 30, **change: Any) -> Any:
         """Return a proxmoxer client with the automation token, as the provisioner's."""
@@ -110,7 +112,7 @@ def serve(folder: Path, runtime: Runtime, *beside: Callable[[web.Application], A
         loop.call_soon_threadsafe(loop.stop)
         thread.join(5)
 
-    return StandIn(folder, listener.getsockname()[1], stop, loop, app[MANAGER])
+    return StandIn(folder, listener.getsockname()[1], stop, loop, app[MANAGER], runtime, store)
 
 
 def end_of(api: Any, upid: str, *, seconds: float = 30) -> str:

@@ -3,6 +3,7 @@
 Needs root (or sudo without a password) and podman, as the lab does; makes the base image where it is not there yet.
 """
 
+import asyncio
 import re
 import subprocess
 import time
@@ -192,6 +193,43 @@ def test_a_container_with_a_taken_address_is_refused_and_leaves_nothing(started:
     with pytest.raises(LabError, match=f"cannot have {re.escape(ADDRESS)}"):
         containers.run(started.podman, started.paths, machine, progress=lambda _: None)
     assert name not in started.podman.containers()
+
+
+def test_a_replica_and_a_backup_hold_what_the_disk_held_when_they_were_made(
+    started: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lab.proxmox.crm.FENCE_SECONDS", 0.2)
+    monkeypatch.setattr("lab.proxmox.crm.ADOPT_SECONDS", 0.1)
+    store, manager = started.stand_in.store, started.stand_in.manager
+    there = started.api.nodes("pve2").qemu(GUEST)
+    assert end_of(started.api, started.guest(GUEST).move_disk.post(disk="scsi0", storage="local-zfs", delete=1)) == "OK"
+    started.ssh(ADDRESS, "echo copied | sudo tee /var/lib/proof; sync")
+    backup = started.api.nodes("pve1").vzdump.post(vmid=GUEST, storage="shared", mode="snapshot")
+    assert end_of(started.api, backup, seconds=120) == "OK"
+    store.cluster.replication[f"{GUEST}-0"] = {"guest": GUEST, "target": "pve2"}
+    assert wait_until(lambda: bool(store.cluster.replication[f"{GUEST}-0"].get("image")), seconds=120)
+    started.ssh(ADDRESS, "echo later | sudo tee /var/lib/proof; sync")
+    key = _host_key(ADDRESS)
+
+    asyncio.run_coroutine_threadsafe(manager.lose("pve1"), started.stand_in.loop).result(60)
+    assert not containers.answers(ADDRESS, 22)
+    started.api.cluster.ha.resources.post(sid=f"vm:{GUEST}")
+    assert wait_until(lambda: containers.answers(ADDRESS, 22), seconds=120)
+    assert (started.ssh(ADDRESS, "cat /var/lib/proof"), _host_key(ADDRESS)) == ("copied\n", key)
+    asyncio.run_coroutine_threadsafe(manager.give_back("pve1"), started.stand_in.loop).result(60)
+    started.api.cluster.ha.resources(f"vm:{GUEST}").delete()
+
+    assert end_of(started.api, there.status.stop.post()) == "OK"
+    (archive,) = started.api.nodes("pve2").storage("shared").content.get(content="backup", vmid=GUEST)
+    made = started.api.nodes("pve2").qemu.post(vmid=COPY, archive=archive["volid"], storage="shared", start=1)
+    assert end_of(started.api, made, seconds=120) == "OK"
+    assert wait_until(lambda: containers.answers(ADDRESS, 22), seconds=120)
+    assert (started.ssh(ADDRESS, "cat /var/lib/proof"), _host_key(ADDRESS)) == ("copied\n", key)
+    copy = started.api.nodes("pve2").qemu(COPY)
+    assert end_of(started.api, copy.status.stop.post()) == "OK"
+    assert end_of(started.api, copy.delete()) == "OK"
+    assert end_of(started.api, there.migrate.post(target="pve1")) == "OK"
+    assert end_of(started.api, started.guest(GUEST).status.start.post()) == "OK"
 
 
 def test_a_container_removed_by_hand_is_a_lost_disk(started: Lab) -> None:

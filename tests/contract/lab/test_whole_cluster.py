@@ -5,12 +5,16 @@ import json
 import time
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from proxmoxer import ResourceException
+from proxmoxer import ProxmoxAPI, ResourceException
 
+from lab import standin
+from lab.errors import LabError
+from lab.paths import Paths
 from lab.proxmox import crm
 from tests.contract.lab.conftest import MemoryRuntime, StandIn, end_of, make_template, serve
 
@@ -156,6 +160,61 @@ def test_what_ha_has_disabled_is_not_started_by_its_node(api: Any, vmid: int, ow
     api.cluster.ha.resources(f"vm:{vmid}").delete()
 
 
+def root(own: StandIn) -> Any:
+    """Return a client of whoever set the cluster up: replication is none of the provisioner's rights."""
+    told = json.loads((own.folder / "root.json").read_text())
+    ca = str(own.folder / "ca.pem")
+    return ProxmoxAPI("127.0.0.1", port=own.port, user=told["username"], password=told["password"], verify_ssl=ca)
+
+
+def test_what_is_replicated_comes_back_with_its_replica_where_that_is(
+    api: Any, vmid: int, own: StandIn, power: Any
+) -> None:
+    ops, guest, job = root(own), api.nodes("pve2").qemu(vmid), f"{vmid}-0"
+    settings = {"id": job, "type": "local", "target": "pve3"}
+    with pytest.raises(ResourceException, match=r"VM\.Replicate"):
+        api.cluster.replication.post(**settings)
+    assert end_of(api, guest.move_disk.post(disk="scsi0", storage="local-lvm", delete=1)) == "OK"
+    with pytest.raises(ResourceException, match="missing replicate feature on volume 'local-lvm:"):
+        ops.cluster.replication.post(**settings)
+    assert end_of(api, guest.move_disk.post(disk="scsi0", storage="local-zfs", delete=1)) == "OK"
+    ops.cluster.replication.post(**settings)
+    until(lambda: ops.nodes("pve2").replication.get()[0]["last_sync"])
+    assert api.cluster.replication.get()[0] | {"schedule": "*/15", "target": "pve3"} == api.cluster.replication.get()[0]
+
+    power("pve2")
+    api.cluster.ha.resources.post(sid=f"vm:{vmid}")
+    until(lambda: node_of(api, vmid) == "pve3")
+    until(lambda: api.nodes("pve3").qemu(vmid).status.current.get()["status"] == "running")
+    assert own.runtime.machines[vmid].image == f"copy-of-{vmid}"
+    api.cluster.ha.resources(f"vm:{vmid}").delete()
+    ops.cluster.replication(job).delete()
+    assert api.cluster.replication.get() == []
+
+
+def test_a_replica_that_was_never_made_brings_nothing_back(api: Any, vmid: int, own: StandIn, power: Any) -> None:
+    guest = api.nodes("pve2").qemu(vmid)
+    assert end_of(api, guest.move_disk.post(disk="scsi0", storage="local-zfs", delete=1)) == "OK"
+    root(own).cluster.replication.post(id=f"{vmid}-0", type="local", target="pve3", disable=1)
+    power("pve2")
+    api.cluster.ha.resources.post(sid=f"vm:{vmid}")
+    time.sleep(0.8)
+    assert node_of(api, vmid) == "pve2"
+    api.cluster.ha.resources(f"vm:{vmid}").delete()
+    root(own).cluster.replication(f"{vmid}-0").delete()
+
+
+def test_ha_ignores_a_move_that_its_rules_forbid_and_forgets_rules_with_the_guest(api: Any, vmid: int) -> None:
+    api.cluster.ha.resources.post(sid=f"vm:{vmid}")
+    pinned = {"type": "node-affinity", "resources": f"vm:{vmid}", "nodes": "pve2", "strict": 1}
+    api.cluster.ha.rules.post(rule="stay", **pinned)
+    assert end_of(api, api.nodes("pve2").qemu(vmid).migrate.post(target="pve3", online=1)) == "OK"
+    time.sleep(1)
+    assert node_of(api, vmid) == "pve2"
+    api.cluster.ha.resources(f"vm:{vmid}").delete()
+    assert api.cluster.ha.rules.get() == []
+
+
 def test_a_plug_is_pulled_over_http_by_who_has_the_token(own: StandIn, api: Any, vmid: int, power: Any) -> None:
     """The lab's own path, beside the API: the machine behind the guest stops."""
     del power  # its shorter times
@@ -168,3 +227,18 @@ def test_a_plug_is_pulled_over_http_by_who_has_the_token(own: StandIn, api: Any,
     assert api.cluster.status.get()[2]["online"] == 0
     assert requests.post(f"{url}back", headers=header, verify=ca, timeout=5).json() == {"data": []}
     until(lambda: api.nodes("pve2").qemu(vmid).status.current.get()["status"] == "running")
+
+
+def test_the_labs_command_pulls_it_and_names_the_nodes(
+    own: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "proxmox").symlink_to(own.folder)
+    monkeypatch.setenv(standin.PORT_VARIABLE, str(own.port))
+    paths = Paths(state=tmp_path, cache=tmp_path)
+    assert standin.switch(paths, "pve3", "lost") == ["pve3"]
+    assert standin.switch(paths, "pve3", "back") == []
+    with pytest.raises(LabError, match="the nodes are pve1, pve2, pve3"):
+        standin.switch(paths, "pve9", "lost")
+    monkeypatch.setenv(standin.PORT_VARIABLE, "1")
+    with pytest.raises(LabError, match="`python -m lab up` starts it"):
+        standin.switch(paths, "pve3", "lost")

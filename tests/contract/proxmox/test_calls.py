@@ -86,8 +86,12 @@ WRITES = [
     calls.create("pve1", 201, backups.restoration(GUEST, ARCHIVE, unique=True) | {"name": "drill-pbx01"}),
 ]
 BY_RELEASE = {
-    "8.4": [calls.group_ha("centralino-101", "pve2"), calls.join_ha(101, "started", group="centralino-101")],
-    "9.1": [calls.pin_ha("centralino-101", 101, "pve2")],
+    "8.4": [
+        calls.group_ha("centralino-101", "pve2"),
+        calls.regroup_ha("centralino-101", "pve3"),
+        calls.join_ha(101, "started", group="centralino-101"),
+    ],
+    "9.1": [calls.pin_ha("centralino-101", 101, "pve2"), calls.unpin_ha("centralino-101")],
 }
 """What only one of the two knows: HA groups became rules in 9.0."""
 ALL = [*READS, *WRITES, *of_plans(GUEST), *of_plans(EVERYTHING)]

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from tests.contract.proxmox.scenes import ALL, Check, Prepare, Scene, kill_at_each_moment
-from tests.unit.proxmox.test_failover import localise
+from tests.unit.proxmox.test_failover import localise, replicate
 
 
 def shared(scene: Scene) -> Check:
@@ -21,12 +21,13 @@ def shared(scene: Scene) -> Check:
 
 def replicated(scene: Scene) -> Check:
     localise(scene.stand_in, scene.files)
-    scene.stand_in.store.cluster.replication["101-0"] = {"guest": 101, "target": "pve3", "last_sync": 0}
+    replicate(scene.stand_in, "pve3")
     scene.stand_in.lose("pve1")
 
     def check(after: Scene) -> None:
         assert after.machines() == ALL
         assert (after.stand_in.store.cluster.guests[101].node, after.runs(101)) == ("pve3", True)
+        assert (after.stand_in.store.cluster.ha, after.stand_in.store.cluster.rules) == ({}, {})
 
     return check
 

@@ -46,6 +46,13 @@ def localise(stand_in: StandIn, files: Inventory, vmid: int = 101) -> None:
     files.hosts["pbx01"]["proxmox_storage"] = "local-lvm"
 
 
+def replicate(stand_in: StandIn, target: str) -> None:
+    """Have a copy of pbx01's disk on a node."""
+    stand_in.store.cluster.replication["101-0"] = {
+        "guest": 101, "target": target, "last_sync": int(time.time()) - 600, "image": "copy-of-101",
+    }  # fmt: skip
+
+
 def test_a_guest_on_shared_storage_is_given_to_ha(ops: Cli, stand_in: StandIn) -> None:
     stand_in.lose("pve1")
     stand_in.written()
@@ -87,12 +94,36 @@ def test_a_replicated_guest_comes_back_where_its_replica_is(
     ops: Cli, stand_in: StandIn, at_stand_in: Inventory
 ) -> None:
     localise(stand_in, at_stand_in)
-    stand_in.store.cluster.replication["101-0"] = {"guest": 101, "target": "pve3", "last_sync": int(time.time()) - 600}
+    replicate(stand_in, "pve3")
     stand_in.lose("pve1")
     code, said, _ = ops("failover", "pve1", "--it-is-off", "--json")
     (guest,) = json.loads(said)["guests"]
     assert (code, guest["way"], guest["node"]) == (0, "replica", "pve3")
     assert guest["lost"] == "what came after the last replication, schedule */15"
+    assert stand_in.machines.running[101]
+    # It is not left where it is for good: what HA had not before it has not afterwards.
+    assert (stand_in.store.cluster.ha, stand_in.store.cluster.rules) == ({}, {})
+    stand_in.give_back("pve1")
+    assert ops("apply", "--move")[0] == 0
+    assert stand_in.store.cluster.guests[101].node == "pve1"
+
+
+def test_a_replicated_guest_that_ha_had_stays_pinned_to_its_replica_and_that_is_said(
+    ops: Cli, stand_in: StandIn, at_stand_in: Inventory
+) -> None:
+    """A rule of an earlier failover names a node that has no replica any more."""
+    localise(stand_in, at_stand_in)
+    replicate(stand_in, "pve3")
+    stand_in.store.cluster.ha["vm:101"] = {"state": "started"}
+    stand_in.store.cluster.rules["centralino-101"] = {
+        "type": "node-affinity", "resources": "vm:101", "nodes": "pve2", "strict": 1,
+    }  # fmt: skip
+    stand_in.lose("pve1")
+    code, said, _ = ops("failover", "pve1", "--it-is-off")
+    assert code == 0, said
+    assert "HA keeps it on pve3 (centralino-101): remove that before it goes to another node" in said
+    assert stand_in.store.cluster.guests[101].node == "pve3"
+    assert stand_in.store.cluster.ha["vm:101"]["state"] == "started"
     assert stand_in.store.cluster.rules["centralino-101"]["nodes"] == "pve3"
 
 

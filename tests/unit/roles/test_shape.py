@@ -48,6 +48,16 @@ def test_main_is_a_table_of_contents(role: str) -> None:
 
 
 @every_role
+def test_what_it_enables_can_be_enabled(role: str) -> None:
+    """A unit without an [Install] section is "static": enabling it does nothing, and no boot starts it."""
+    for task in tasks(role):
+        service = task.get("ansible.builtin.systemd_service") or task.get("ansible.builtin.systemd") or {}
+        unit = folder(role) / "templates/etc/systemd/system" / f"{service.get('name')}.j2"
+        if service.get("enabled") not in (None, False) and unit.is_file():
+            assert "\n[Install]\n" in unit.read_text(), f"{unit.stem} would not be there after a reboot"
+
+
+@every_role
 def test_it_depends_on_no_other_role(role: str) -> None:
     assert document(folder(role) / "meta" / "main.yml").get("dependencies", []) == []
     modules = {key.rsplit(".", 1)[-1] for task in tasks(role) for key in task}
