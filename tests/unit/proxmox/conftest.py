@@ -183,10 +183,16 @@ class StandIn:
 
 
 @pytest.fixture
-def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    """Start the lab's stand-in on a port of its own, with tasks that take moments."""
+def moments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a stand-in's tasks take moments."""
     monkeypatch.setattr("lab.proxmox.tasks.SHORTEST", 0.03)
     monkeypatch.setattr("lab.proxmox.api.clone.COPY_SECONDS", 0.05)
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path, moments: None) -> Iterator[StandIn]:
+    """Start the lab's stand-in on a port of its own."""
+    del moments
     with standing(tmp_path / "state") as one:
         yield one
 
