@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from proxmox import cli, failover, journal, probes, reach, session
+from proxmox import cli, failover, journal, probes, reach, relocate, session
 
-__all__ = ["failover", "probes", "reach", "session"]
+__all__ = ["failover", "probes", "reach", "relocate", "session"]
 """Imported so that they are there before the fork; they are what a run loads."""
 
 forks = multiprocessing.get_context("forkserver")
@@ -56,7 +56,7 @@ def _child(folder: str, arguments: list[str], moment: int, room: int | None, sai
         file = Path(folder) / "cluster/.secrets/proxmox.journal"
         size = file.stat().st_size if file.exists() else 0
         resource.setrlimit(resource.RLIMIT_FSIZE, (size + room, resource.RLIM_INFINITY))
-    sys.exit(cli.main([*arguments, "-i", "cluster"]))
+    sys.exit(cli.main([*arguments, *(() if "-i" in arguments else ("-i", "cluster"))]))
 
 
 def _count(moment: int) -> None:
