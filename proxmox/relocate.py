@@ -13,6 +13,7 @@ from typing import Final
 from proxmox import hooks, probes, relocation, session, show
 from proxmox.across import Across
 from proxmox.converge import Report
+from proxmox.desired import Cluster
 from proxmox.errors import ProvisionerError
 from proxmox.inventory import shown
 from proxmox.reach import reach
@@ -30,19 +31,15 @@ def relocate(options: argparse.Namespace) -> int:
     if options.source is None:
         with session.writing(options) as opened:
             return _Run(opened, Within(opened)).all()
-    _check_two(options)
-    with session.writing(options) as opened, session.writing(_of_source(options)) as old:
+    of_source = argparse.Namespace(**{**vars(options), "inventory": options.source, "limit": None})
+    clusters = session.load(options), session.load(of_source)
+    _check_two(options, *clusters)
+    with session.writing(options, clusters[0]) as opened, session.writing(of_source, clusters[1]) as old:
         return _Run(opened, Across(opened, old)).all()
 
 
-def _of_source(options: argparse.Namespace) -> argparse.Namespace:
-    """Return the options as a session of the old cluster takes them."""
-    return argparse.Namespace(**{**vars(options), "inventory": options.source, "limit": None})
-
-
-def _check_two(options: argparse.Namespace) -> None:
+def _check_two(options: argparse.Namespace, new: Cluster, old: Cluster) -> None:
     """Refuse two inventories of one cluster, or of one journal: it tells what was asked of one cluster."""
-    new, old = session.load(options), session.load(_of_source(options))
     if (new.endpoint.host, new.endpoint.port) == (old.endpoint.host, old.endpoint.port):
         raise ProvisionerError(
             f"--from: {options.source} names the same Proxmox cluster as {options.inventory} ({new.endpoint.host}:"

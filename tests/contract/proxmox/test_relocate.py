@@ -12,6 +12,7 @@ from lab.proxmox import auth, layout
 from lab.proxmox.state import Guest
 from proxmox import cli, probes
 from proxmox.api import Api
+from tests.contract.proxmox.killable import hastened
 from tests.contract.proxmox.two_clusters import Two, stand_in, standing_order
 from tests.unit.proxmox.conftest import Inventory, StandIn
 from tests.unit.proxmox.test_operations import Cli
@@ -43,8 +44,7 @@ def services(monkeypatch: pytest.MonkeyPatch) -> Services:
     monkeypatch.setattr("proxmox.probes.of_guest", found.of_guest)
     for name in ("_BEFORE_SECONDS", "_AFTER_SECONDS"):
         monkeypatch.setattr(f"proxmox.relocate.{name}", 0)
-    pause = Api.pause
-    monkeypatch.setattr(Api, "pause", lambda api, seconds: pause(api, min(seconds, 0.05)))
+    monkeypatch.setattr(Api, "pause", hastened)
     return found
 
 
