@@ -118,7 +118,7 @@ class Across:
             if not fingerprint:
                 raise ProvisionerError(f"node {node} tells no certificate of its API: see `pvecm updatecerts` there")
             token = f"{end.token_id}={end.token_secret}"
-            found[node] = calls.remote(addresses.get(node, end.host), end.port, token, str(fingerprint))
+            found[node] = values.remote(addresses.get(node, end.host), end.port, token, str(fingerprint))
         return found
 
     def seen(self, step: Step, *, moved: bool) -> tuple[Api, Guest]:

@@ -126,11 +126,6 @@ def remote_migrate(node: str, vmid: int, remote: str, new: int, settings: Mappin
     return Call("POST", "/nodes/{node}/qemu/{vmid}/remote_migrate", {"node": node, "vmid": vmid}, data)
 
 
-def remote(host: str, port: int, token: str, fingerprint: str) -> str:
-    """Write how a node of another cluster is reached and trusted; ``token`` is ``user@realm!name=secret``."""
-    return f"host={host},port={port},apitoken=PVEAPIToken={token},fingerprint={fingerprint}"
-
-
 def download(node: str, storage: str, image: str, url: str, checksum: str | None) -> Call:
     """Have a node fetch a cloud image. ``checksum`` is ``algorithm:digits``."""
     data: dict[str, Value] = {"content": "import", "filename": image, "url": url}

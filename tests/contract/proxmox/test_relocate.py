@@ -1,6 +1,7 @@
 """A tenant cluster goes to other nodes, and to another Proxmox cluster: the order, the stops, and what stops it."""
 
 import json
+import re
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from lab.proxmox.state import Guest
 from proxmox import cli, probes
 from proxmox.api import Api
 from tests.contract.proxmox.killable import hastened
+from tests.contract.proxmox.test_rights import PAGE
 from tests.contract.proxmox.two_clusters import Two, stand_in, standing_order
 from tests.unit.proxmox.conftest import Inventory, StandIn
 from tests.unit.proxmox.test_operations import Cli
@@ -142,6 +144,7 @@ def test_calls_are_directed_to_the_standby_before_another_pbx_moves(
     hook.chmod(stat.S_IRWXU)
     code, _, wrong = four("relocate")
     assert (code, nodes(stand_in)) == (1, OLD | {"pbx02": "pve1"})
+    assert "note: proxmox_switch_hook directs new calls to pbx02 before pbx01 moves" in wrong
     assert "cluster/.secrets/switch does not direct calls to pbx02 (the trunk refuses): correct it" in wrong
     hook.write_text(f'#!/bin/sh\necho "$1" >> {told}\n')
     assert four("relocate")[0] == 0
@@ -256,6 +259,12 @@ def test_what_is_wrong_with_the_new_place_is_said_before_the_first_step(
     assert two.written() == []
 
 
+def test_the_stand_ins_role_for_arrivals_is_the_documented_one() -> None:
+    found = re.search(rf'pveum role add {auth.ARRIVALS} --privs "([^"]+)"', PAGE.read_text())
+    assert found
+    assert auth.PRIVILEGES[auth.ARRIVALS] == frozenset(found[1].split())
+
+
 def test_the_rights_to_arrive_suffice_and_none_of_them_can_go(
     over: Cli, two: Two, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -317,13 +326,13 @@ def test_two_machines_of_one_guest_are_not_guessed_about(over: Cli, two: Two) ->
 def test_an_original_that_may_stay_is_stopped_and_locked_and_ha_is_refused(two: Two, over: Cli) -> None:
     """What the stand-in answers where the provisioner does not ask: as nodes do."""
     del over
-    from proxmox import calls, session  # noqa: PLC0415
+    from proxmox import calls, session, values  # noqa: PLC0415
     from proxmox.errors import RefusedError, TaskFailedError  # noqa: PLC0415
 
     with session.writing(two.options("relocate")) as opened:
         api = opened.api
         print_ = api.send(calls.certificates("pve1"))[0]["fingerprint"]
-        far = calls.remote("127.0.0.2", two.new.port, f"{auth.TOKEN}={two.secret}", two.fingerprint)
+        far = values.remote("127.0.0.2", two.new.port, f"{auth.TOKEN}={two.secret}", two.fingerprint)
         stay = {"target-storage": "shared", "target-bridge": "vmbr0", "online": 1, "delete": 0}
         two.old.store.cluster.ha["vm:102"] = {"state": "started"}
         with pytest.raises(RefusedError, match="cannot migrate HA-managed VM"):
