@@ -9,7 +9,7 @@ new cluster has to manage it.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from proxmox import calls, converge, plan, preflight, relocation, spare, state, values
+from proxmox import calls, converge, plan, preflight, relocation, session, spare, state, values
 from proxmox.api import Api
 from proxmox.converge import Report, Subject
 from proxmox.desired import Guest
@@ -41,6 +41,8 @@ class Across:
         problems = [sentence for guest in guests for sentence in self._unclear(guest)]
         if problems:
             raise ProvisionerError(*problems)
+        if staying := sorted(self._origins.keys() - {guest.name for guest in self._new.whole.guests}):
+            session.say(f"note: not in {self._new.options.inventory} and left where they are: {', '.join(staying)}")
         return tuple(self._step(guest) for guest in guests)
 
     def _unclear(self, guest: Guest) -> Iterator[str]:

@@ -61,7 +61,7 @@ class _Run:
         way.fit()
         self._steps = way.steps()
         self._todo = [step for step in self._steps if not step.there]
-        self._planned = relocation.until(self._todo, self._options.steps, self._options.until)
+        self._planned = relocation.until(self._steps, self._options.steps, self._options.until)
         if problems := way.problems(self._todo):
             raise ProvisionerError(*problems)
         self._moved: list[Step] = []

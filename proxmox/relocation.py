@@ -89,18 +89,18 @@ def sequence(guests: Iterable[Guest]) -> list[Guest]:
     return sorted(guests, key=lambda guest: (roles.index(role(guest)), guest.name))
 
 
-def until(todo: Sequence[Step], count: int | None, name: str | None) -> Sequence[Step]:
-    """Return the steps before the stopping point. Raises :class:`ProvisionerError` for one that does not exist."""
+def until(steps: Sequence[Step], count: int | None, name: str | None) -> Sequence[Step]:
+    """Return the steps that are still to be taken before the stopping point; none where it is reached already.
+
+    Raises :class:`ProvisionerError` for a point that does not exist.
+    """
     if count is not None and count < 1:
         raise ProvisionerError(f"--steps: {count} is no number of guests: name 1 or more")
-    if name is None:
-        return todo[:count]
-    names = [step.name for step in todo]
-    if name not in names:
-        raise ProvisionerError(
-            f"--until: {name} is no guest that is still to go: {', '.join(names) or 'none is'}; leave it out to go on"
-        )
-    return todo[: names.index(name) + 1]
+    names = [step.name for step in steps]
+    if name is not None and name not in names:
+        raise ProvisionerError(f"--until: {name} is none of the guests that go: {', '.join(names)}")
+    before = steps if name is None else steps[: names.index(name) + 1]
+    return [step for step in before if not step.there][:count]
 
 
 def note(steps: Sequence[Step], *, switched: bool) -> str:

@@ -52,7 +52,7 @@ def _child(folder: str, arguments: list[str], moment: int, room: int | None, sai
     ):
         __import__(f"proxmox.{module}")
         setattr(sys.modules[f"proxmox.{module}"], name, substitute)
-    Api.pause = hastened  # type: ignore[method-assign]
+    Api.pause = hastened  # type: ignore[assignment, method-assign]
     if moment:
         _count(moment)
     if room is not None:

@@ -104,6 +104,9 @@ def test_it_stops_where_it_is_told_and_goes_on(four: Cli, stand_in: StandIn, at_
     code, said, _ = four("relocate", "--until", "pbx02")
     assert (code, nodes(stand_in)) == (0, OLD | {"pbx02": "pve1"})
     assert "stopped; next is pbx01 (carries calls)\n    on:   python -m proxmox relocate -i cluster\n" in said
+    stand_in.written()
+    assert "stopped; next is pbx01" in four("relocate", "--until", "pbx02")[1]  # as a playbook that is played again
+    assert stand_in.written() == []
     code, said, _ = four("relocate", "--steps", "1", "--json")
     data = json.loads(said)
     assert (code, data["changed"], data["next"]) == (0, True, "cti01")
@@ -162,7 +165,10 @@ def test_a_guest_that_is_ill_or_off_before_is_not_moved(
     assert "cti01 (121 on pve2) does not run" in four("relocate")[2]
     at_stand_in.hosts["web01"]["proxmox_node"] = "pve9"
     assert "proxmox_node: pve9 is not a node of the cluster" in four("relocate")[2]
-    assert "--until: pbx09 is no guest that is still to go" in four("relocate", "--until", "pbx09")[2]
+    assert (
+        "--until: pbx09 is none of the guests that go: pbx02, pbx01, cti01, web01"
+        in four("relocate", "--until", "pbx09")[2]
+    )
     assert "--steps: 0 is no number of guests" in four("relocate", "--steps", "0")[2]
     assert stand_in.written() == []
 
@@ -245,6 +251,8 @@ def test_what_is_wrong_with_the_new_place_is_said_before_the_first_step(
     two.old.store.cluster.replication["101-0"] = {"guest": 101, "target": "pve3", "last_sync": 0}
     assert "pbx01: a replication job copies 101, and such a guest cannot go to another cluster" in over()[2]
     two.old.store.cluster.replication.clear()
+    del two.new_files.hosts["cti01"], two.new_files.groups["cti"]
+    assert "note: not in new and left where they are: cti01" in over("--check")[2]
     far.lost |= {"far2": 0.0, "far3": 0.0}
     assert "has no quorum (offline: far2, far3)" in over()[2]
     far.lost.clear()
@@ -333,7 +341,7 @@ def test_an_original_that_may_stay_is_stopped_and_locked_and_ha_is_refused(two: 
         api = opened.api
         print_ = api.send(calls.certificates("pve1"))[0]["fingerprint"]
         far = values.remote("127.0.0.2", two.new.port, f"{auth.TOKEN}={two.secret}", two.fingerprint)
-        stay = {"target-storage": "shared", "target-bridge": "vmbr0", "online": 1, "delete": 0}
+        stay: dict[str, calls.Value] = {"target-storage": "shared", "target-bridge": "vmbr0", "online": 1, "delete": 0}
         two.old.store.cluster.ha["vm:102"] = {"state": "started"}
         with pytest.raises(RefusedError, match="cannot migrate HA-managed VM"):
             api.send(calls.remote_migrate("pve2", 102, far, 202, stay))

@@ -45,8 +45,11 @@ def test_it_stops_after_so_many_or_after_a_guest() -> None:
     assert relocation.until(STEPS, 2, None) == STEPS[:2]
     assert relocation.until(STEPS, None, "cti01") == STEPS[:3]
     assert relocation.until(STEPS, None, None) == STEPS
-    with pytest.raises(ProvisionerError, match="--until: pbx01 is no guest that is still to go: none is"):
-        relocation.until([], None, "pbx01")
+    with pytest.raises(ProvisionerError, match="--until: pbx09 is none of the guests that go: db01, web01, "):
+        relocation.until(STEPS, None, "pbx09")
+    arrived = [replace(STEPS[0], there=True), *STEPS[1:]]
+    assert relocation.until(arrived, None, "db01") == []
+    assert relocation.until(arrived, 1, None) == [STEPS[1]]
 
 
 @pytest.mark.parametrize(
