@@ -19,6 +19,8 @@ from proxmox.session import Session
 from proxmox.state import Machine
 
 _IGNORED = "ignored"
+_CLEANING_LOOKS = 20
+"""How often, a second apart, it is looked whether a move that failed has left nothing in the new cluster."""
 
 
 class Across:
@@ -145,9 +147,7 @@ class Across:
             upid = str(api.send(calls.remote_migrate(step.source, step.vmid, remote, guest.vmid, settings)))
             api.wait(upid, guest.task_timeout, f"{step.name}: going over to {guest.node}")
         except (RefusedError, TaskFailedError) as error:
-            if wanted is not None:
-                api.send(calls.set_ha(step.vmid, "started" if wanted == _IGNORED else wanted))
-            raise ProvisionerError(f"{error}; {step.name} runs on {step.source} as before") from None
+            raise ProvisionerError(f"{error}; {self._after_failure(step, wanted)}") from None
         machine = converge.look(self._new.api, guest.vmid, guest.node)
         if machine is None or machine.lock or not machine.running or machine.node != guest.node:
             there = "it is not there" if machine is None else f"it is on {machine.node}, and locked or stopped"
@@ -155,6 +155,34 @@ class Across:
                 f"{step.name}: its move to {guest.node} ended well and {there}: see the task logs of {step.vmid} on "
                 f"{step.source} (qmigrate) and of {guest.vmid} on {guest.node} (qmtunnel), then run again"
             )
+        original = converge.look(api, step.vmid, step.source)
+        if original is not None and not _left_behind(original):
+            raise ProvisionerError(
+                f"{step.name}: it runs on {guest.node}, and its original {step.vmid} on {original.node} is not gone: "
+                "see the task log there (qmigrate), stop the original if it runs, and remove it"
+            )
+
+    def _after_failure(self, step: Step, wanted: str | None) -> str:
+        """Return where a guest is whose move failed. HA gets it back only where it runs as before, and there alone.
+
+        A move may fail after the new machine took over: HA would then bring the old one to life beside it.
+        """
+        original = converge.look(self._old.api, step.vmid, step.source)
+        for _ in range(_CLEANING_LOOKS):  # the other end removes what it began
+            there = converge.place(self._new.api, step.guest.vmid)
+            if there is None:
+                break
+            self._new.api.pause(1.0)
+        if original is not None and original.running and there is None:
+            if wanted is not None:
+                self._old.api.send(calls.set_ha(step.vmid, "started" if wanted == _IGNORED else wanted))
+            return f"{step.name} runs on {step.source} as before"
+        fate = "is gone" if original is None else "runs" if original.running else "is stopped"
+        return (
+            f"its original {step.vmid} on {step.source} {fate}, and {step.guest.vmid} is "
+            f"{f'on {there}' if there else 'not'} in the new cluster; HA was left out of it: find out which one "
+            "serves, remove the other, then run again"
+        )
 
     def finish(self, step: Step, report: Report) -> bool:
         """Put a guest under the new cluster's HA where the old one's had it, and make it as the inventory wants."""
@@ -177,8 +205,9 @@ class Across:
 
         machine = converge.look(new, guest.vmid, guest.node)
         adapted, _ = converge.converge(new, subject, machine, steps, report=report)
-        if rest := self._here.machines.get(step.vmid) if step.there else None:
-            report(step.name, f"`qm unlock {rest.vmid} && qm destroy {rest.vmid}` on {rest.node} removes what was left")
+        rest = converge.place(old, step.vmid)
+        if rest is not None:
+            session.say(f"note: `qm unlock {step.vmid} && qm destroy {step.vmid}` on {rest} removes what is left there")
         return changed or adapted
 
     def back(self, step: Step) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from lab.proxmox import auth, layout
+from lab.proxmox.errors import TaskError
 from lab.proxmox.state import Guest
 from proxmox import cli, probes
 from proxmox.api import Api
@@ -309,6 +310,23 @@ def test_a_move_that_fails_leaves_the_guest_where_it_was(over: Cli, two: Two, mo
     assert over()[0] == 0
 
 
+def test_a_move_that_fails_after_the_switch_brings_no_second_one_to_life(
+    over: Cli, two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new machine runs, the old one could not be stopped: HA must not take it up again."""
+
+    async def stuck(*_: Any, **__: Any) -> None:
+        raise TaskError("VM quit/powerdown failed - got timeout")
+
+    two.old.store.cluster.ha["vm:102"] = {"state": "started"}
+    monkeypatch.setattr(two.old.machines, "stop", stuck)
+    code, _, wrong = over()
+    assert (code, nodes(two.old)) == (1, OLD)
+    assert "its original 102 on pve2 runs, and 202 is on far2 in the new cluster; HA was left out of it" in wrong
+    assert two.old.store.cluster.ha == {"vm:102": {"state": "ignored"}}
+    assert "pbx02 is on both clusters (102 on pve2, 202 on far2)" in over()[2]
+
+
 def test_a_standby_that_is_silent_in_the_other_cluster_stops_all(over: Cli, two: Two, services: Services) -> None:
     services.silent = lambda name: name in nodes(two.new)
     code, _, wrong = over()
@@ -327,8 +345,8 @@ def test_two_machines_of_one_guest_are_not_guessed_about(over: Cli, two: Two) ->
     # What a move leaves that could not remove it is stopped and locked, and no second guest.
     two.old.machines.running[102] = False
     two.old.store.cluster.guests[102].config["lock"] = "migrate"
-    _, said, told = over("--check")
-    assert "1/4 pbx02 (102, then 202; stands by) on far2: is there" in said, told
+    code, said, told = over("--check")
+    assert (code, "1/4 pbx02 (102, then 202; stands by) on far2: is there" in said) == (2, True), told
 
 
 def test_an_original_that_may_stay_is_stopped_and_locked_and_ha_is_refused(two: Two, over: Cli) -> None:
