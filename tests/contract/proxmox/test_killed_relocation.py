@@ -16,7 +16,6 @@ __all__ = ["stand_in"]
 
 def test_to_other_nodes(scene: Scene) -> None:
     def prepare(before: Scene) -> Check:
-        before.stand_in.store.cluster.ha["vm:101"] = {"state": "started"}
         before.files.hosts["pbx01"]["proxmox_node"] = "pve2"
         before.files.hosts["cti01"]["proxmox_node"] = "pve1"
 
