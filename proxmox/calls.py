@@ -104,6 +104,11 @@ def replication_state(node: str) -> Call:
     return Call("GET", "/nodes/{node}/replication", {"node": node})
 
 
+def certificates(node: str) -> Call:
+    """List a node's certificates."""
+    return Call("GET", "/nodes/{node}/certificates/info", {"node": node})
+
+
 # Writing
 
 
@@ -113,6 +118,12 @@ def migrate(node: str, vmid: int, target: str, *, online: bool, local_disks: boo
     settings |= {"online": 1} if online else {}
     settings |= {"with-local-disks": 1} if local_disks else {}
     return Call("POST", "/nodes/{node}/qemu/{vmid}/migrate", {"node": node, "vmid": vmid}, settings)
+
+
+def remote_migrate(node: str, vmid: int, remote: str, new: int, settings: Mapping[str, Value]) -> Call:
+    """Bring a guest to the node of another cluster that ``remote`` names; afterwards it is there alone."""
+    data: dict[str, Value] = {"target-endpoint": remote, "target-vmid": new, "delete": 1, **settings}
+    return Call("POST", "/nodes/{node}/qemu/{vmid}/remote_migrate", {"node": node, "vmid": vmid}, data)
 
 
 def download(node: str, storage: str, image: str, url: str, checksum: str | None) -> Call:

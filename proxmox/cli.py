@@ -106,6 +106,14 @@ def _move(command: Adder) -> None:
     added = command("clone", "clone:clone", "make a guest of the inventory as a full copy of a running one")
     added.add_argument("guest", metavar=_NAMES, help="the guest that is copied")
     added.add_argument("--as", dest="twin", required=True, metavar="NAME", help="the guest that the copy becomes")
+    added = command("relocate", "relocate:relocate", "bring all guests to other nodes or another cluster, step by step")
+    added.add_argument(
+        "--from", dest="source", metavar="PATH", help="the inventory of the Proxmox cluster that they are on now"
+    )
+    added.add_argument("--limit", action="append", metavar=_NAMES, help="this guest alone; may be given several times")
+    stop = added.add_mutually_exclusive_group()
+    stop.add_argument("--steps", type=int, metavar="N", help="stop after so many guests")
+    stop.add_argument("--until", metavar=_NAMES, help="stop after this guest")
     added = command("evacuate", "moves:evacuate", "bring all guests of a node to the others, for its maintenance")
     added.add_argument("node", metavar="NODE")
     added = command("retire", "retire:retire", "shut guests down and remove them; they must be out of the inventory")

@@ -99,6 +99,8 @@ class Guest:
     template: Template
     task_timeout: int
     dhcp: bool = False
+    standby: bool = False
+    """A PBX that carries no calls."""
     service_ca: Path | None = None
     """The authority of the guests' own certificates."""
     where: dict[str, str] = field(default_factory=dict, compare=False)
@@ -117,6 +119,8 @@ class Cluster:
     """Where requests and tasks are noted."""
     fence_hook: Path | None = None
     """Proves that a node is off."""
+    switch_hook: Path | None = None
+    """Directs new calls to the PBX that stands by."""
 
     @property
     def templates(self) -> tuple[Template, ...]:

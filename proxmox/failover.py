@@ -292,20 +292,13 @@ class _Run:
             return tuple(notes)
         if guest.address is None:
             guest = reach(self._api, replace(guest, vmid=rescue.vmid), node, self._report)
-        deadline = time.monotonic() + _SERVICE_SECONDS
-        for question in probes.of_guest(guest):
-            while True:
-                try:
-                    question()
-                    break
-                except probes.SilentError as silence:
-                    if time.monotonic() > deadline:
-                        raise ProvisionerError(
-                            f"it runs on {node} as {rescue.vmid} and its service does not answer after "
-                            f"{_SERVICE_SECONDS} s ({silence}): look at its console"
-                        ) from None
-                    self._report(guest.name, f"waiting for its service: {silence}")
-                    self._api.pause(0.5)
+        try:
+            probes.answered(guest, _SERVICE_SECONDS, self._api.pause, self._report)
+        except probes.SilentError as silence:
+            raise ProvisionerError(
+                f"it runs on {node} as {rescue.vmid} and its service does not answer after {_SERVICE_SECONDS} s "
+                f"({silence}): look at its console"
+            ) from None
         return tuple(notes)
 
 

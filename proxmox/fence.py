@@ -1,15 +1,11 @@
 """Proof that a node is off: an isolated one may still run its guests, and nothing is begun without it."""
 
 import argparse
-import subprocess
-from typing import Final
 
-from proxmox import session
+from proxmox import hooks, session
 from proxmox.errors import ProvisionerError
 from proxmox.inventory import shown
 from proxmox.session import Session
-
-_HOOK_SECONDS: Final = 60
 
 
 def prove_off(opened: Session, options: argparse.Namespace) -> None:
@@ -25,13 +21,10 @@ def prove_off(opened: Session, options: argparse.Namespace) -> None:
             "say --it-is-off; or set proxmox_fence_hook to a program that proves it"
         )
     try:
-        done = subprocess.run(  # noqa: S603 (the inventory names it)
-            [str(hook), node], capture_output=True, text=True, timeout=_HOOK_SECONDS, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
+        said = hooks.run(hook, node)
+    except hooks.BrokenHookError as error:
         raise ProvisionerError(f"proxmox_fence_hook: {shown(hook)}: {error}: correct it, or say --it-is-off") from None
-    if done.returncode != 0:
-        said = " ".join((done.stderr or done.stdout).split())[-200:] or f"exit code {done.returncode}"
+    if said:
         raise ProvisionerError(
             f"{shown(hook)} does not prove that {node} is off ({said}): take its power, then run again"
         )

@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -42,8 +42,8 @@ def migrate(options: argparse.Namespace) -> int:
         if target == machine.node:
             return _end(opened, [], f"{guest.name} is on {target} already")
         _check_target(guest, target, found)
-        if not options.overcommit and (risks := _risks(opened, found, {guest.vmid: target})):
-            raise ProvisionerError(*risks)
+        if not options.overcommit and (taken := risks(opened, found, {guest.vmid: target})):
+            raise ProvisionerError(*taken)
         return _carry_out(opened, [(Move(guest.name, guest.vmid, machine.node, target), machine)])
 
 
@@ -129,7 +129,7 @@ def _check_target(guest: Guest, target: str, found: State) -> None:
         )
 
 
-def _risks(opened: Session, found: State, moved: dict[int, str]) -> list[str]:
+def risks(opened: Session, found: State, moved: Mapping[int, str]) -> list[str]:
     """Return what would be promised twice if the guests were already where they go."""
     machines = {vmid: replace(machine, node=moved.get(vmid, machine.node)) for vmid, machine in found.machines.items()}
     return spare.risks(opened.whole, replace(found, machines=machines))
@@ -139,7 +139,7 @@ def _carry_out(opened: Session, moves: list[tuple[Move, Machine]]) -> int:
     if getattr(opened.options, "check", False):
         return _end(opened, [move for move, _ in moves], "", planned=True)
     with show.Lines([move.name for move, _ in moves]) as lines, ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
-        futures = [pool.submit(_one, opened, move, machine, lines) for move, machine in moves]
+        futures = [pool.submit(carry, opened, move, machine, lines) for move, machine in moves]
         done = [future.result() for future in futures]
     result = _end(opened, done, "")
     if errors := [move.error for move in done if move.error]:
@@ -147,7 +147,8 @@ def _carry_out(opened: Session, moves: list[tuple[Move, Machine]]) -> int:
     return result
 
 
-def _one(opened: Session, move: Move, machine: Machine, report: Report) -> Move:
+def carry(opened: Session, move: Move, machine: Machine, report: Report) -> Move:
+    """Move one machine as it runs and read back where it is; what went wrong is in the result."""
     seconds = max(guest.task_timeout for guest in opened.whole.guests)
     subject = Subject(move.name, move.vmid, move.source, seconds, frozenset({str(move.vmid)}))
 

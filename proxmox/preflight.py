@@ -1,6 +1,6 @@
 """What of the cluster stands in a plan's way, as sentences. Pure; looked at before anything is touched."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from proxmox import rights, values
 from proxmox.desired import Cluster, Guest, Template
@@ -23,6 +23,16 @@ def problems(cluster: Cluster, state: State) -> list[str]:
         else:
             found += _disk(guest, machine)
     return list(dict.fromkeys([*found, *template_problems(cluster, state)]))
+
+
+def arrivals(state: State, coming: Iterable[tuple[Guest, Machine]]) -> list[str]:
+    """Return a sentence for everything that stands in the way of guests that come as the machines that they are."""
+    found: list[str] = []
+    for guest, machine in coming:
+        found += [*identity(guest, state), *_room(guest, state), *_disk(guest, machine)]
+        if guest.vmid not in state.machines:
+            found += _addresses(guest, state)
+    return list(dict.fromkeys(found))
 
 
 def template_problems(cluster: Cluster, state: State) -> list[str]:

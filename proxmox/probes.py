@@ -5,6 +5,7 @@ import http.client
 import secrets
 import socket
 import ssl
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
@@ -85,3 +86,18 @@ def of_guest(guest: Guest) -> tuple[Callable[[], None], ...]:
         "cti": lambda: cti(host, ca=guest.service_ca),
     }
     return tuple(question for group, question in by_group.items() if group in guest.groups)
+
+
+def answered(guest: Guest, seconds: float, pause: Callable[[float], None], report: Callable[[str, str], None]) -> None:
+    """Wait until all services of a guest answer. Raises :class:`SilentError` when the time is over."""
+    deadline = time.monotonic() + seconds
+    for question in of_guest(guest):
+        while True:
+            try:
+                question()
+                break
+            except SilentError as silence:
+                if time.monotonic() > deadline:
+                    raise
+                report(guest.name, f"waiting for its service: {silence}")
+                pause(0.5)

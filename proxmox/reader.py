@@ -55,6 +55,7 @@ def read(hosts: Iterable[Host]) -> Cluster:
         parallel_clones=variables.parallel_clones,
         journal=_path(host, variables.journal),
         fence_hook=_path(host, variables.fence_hook) if variables.fence_hook else None,
+        switch_hook=_path(host, variables.switch_hook) if variables.switch_hook else None,
     )
 
 
@@ -168,6 +169,7 @@ def _guest(host: Host, variables: Variables) -> tuple[Guest | None, list[str]]:
         ),
         task_timeout=variables.task_timeout,
         dhcp=variables.dhcp,
+        standby=variables.standby,
         service_ca=_path(host, Path(str(host.variables.get("cluster_secrets", ".secrets"))) / "pki/ca.crt"),
         where={name: host.place(name) for name in (*_KNOWN, "ansible_host")},
     ), []

@@ -18,6 +18,7 @@ OPERATIONS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     "migrate": (("/vms/{vmid}", "VM.Migrate"), ("/", "Sys.Console")),
     "backup": (("/vms/{vmid}", "VM.Backup"), ("/storage/{backup}", "Datastore.AllocateSpace")),
     "failover": (("/", "Sys.Console"),),
+    "arrive": (("/", "Sys.Incoming"), ("/vms/{vmid}", "VM.Config.CDROM"), ("/vms/{vmid}", "VM.Config.Cloudinit")),
 }
 """What operations need beyond that: path and privilege. High availability is steered with ``Sys.Console`` on ``/``."""
 

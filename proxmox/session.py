@@ -84,22 +84,23 @@ def limited(cluster: Cluster, names: Sequence[str] | None, option: str = "--limi
     return dataclasses.replace(cluster, guests=tuple(guest for guest in cluster.guests if guest.name in wanted))
 
 
-def reading(options: argparse.Namespace) -> Session:
+def reading(options: argparse.Namespace, whole: Cluster | None = None) -> Session:
     """Return a session that writes nothing, and needs no lock for it."""
-    whole = load(options)
+    whole = whole or load(options)
     return Session(options, whole, limited(whole, getattr(options, "limit", None)), Api(whole.endpoint))
 
 
 @contextmanager
-def writing(options: argparse.Namespace) -> Iterator[Session]:
+def writing(options: argparse.Namespace, whole: Cluster | None = None) -> Iterator[Session]:
     """Hold the cluster's lock, find out what an earlier run left behind, and give a session that may write.
 
-    With ``--check`` it is one that writes nothing. Raises :class:`ProvisionerError` where another run is at work.
+    ``whole`` is what the inventory wants, where that is known already. With ``--check`` it is a session that writes
+    nothing. Raises :class:`ProvisionerError` where another run is at work.
     """
     if getattr(options, "check", False):
-        yield reading(options)
+        yield reading(options, whole)
         return
-    whole = load(options)
+    whole = whole or load(options)
     with journal.opened(whole.journal, options.command) as notes:
         api = Api(whole.endpoint, notes)
         cluster = limited(whole, getattr(options, "limit", None))

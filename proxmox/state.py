@@ -122,10 +122,13 @@ def read(send: Send, guests: Iterable[Guest], templates: Iterable[Template]) -> 
             bridges={node: future.result() for node, future in read_bridges.items()},
             quorate=any(entry.get("quorate") for entry in _cluster_or_alone(cluster_status.result())),
             rights={path: {name: bool(int(below)) for name, below in names.items()} for path, names in rights.items()},
-            ha={
-                int(str(entry["sid"]).partition(":")[2]): str(entry.get("state") or "started") for entry in ha.result()
-            },
+            ha=managed(ha.result()),
         )
+
+
+def managed(entries: Iterable[Mapping[str, Any]]) -> dict[int, str]:
+    """Return VMID → wanted state of what HA lists."""
+    return {int(str(entry["sid"]).partition(":")[2]): str(entry.get("state") or "started") for entry in entries}
 
 
 def _whole(send: Send, listed: Machine, *, sure: bool) -> Machine | None:

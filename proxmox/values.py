@@ -71,6 +71,11 @@ def tag_string(values: Iterable[str]) -> str:
     return ";".join(sorted(values))
 
 
+def remote(host: str, port: int, token: str, fingerprint: str) -> str:
+    """Write how a node of another cluster is reached and trusted; ``token`` is ``user@realm!name=secret``."""
+    return f"host={host},port={port},apitoken=PVEAPIToken={token},fingerprint={fingerprint}"
+
+
 _NORMAL: Final[Mapping[str, Callable[[str], object]]] = {
     "agent": lambda text: properties(text, default="enabled").get("enabled", "0"),
     "cpu": lambda text: properties(text, default="cputype"),

@@ -78,6 +78,9 @@ class Variables(BaseModel):
         )
     )
     tags: tuple[Tag, ...] = Field((), description="Tags besides `centralino` and the guest's function groups.")
+    standby: bool = Field(
+        False, description="The PBX stands by and carries no calls: `relocate` moves it first, to prove the new place."
+    )
     pool: Id | None = Field(None, description="Resource pool that new guests and templates are put into.")
 
     # The cluster's API.
@@ -165,6 +168,11 @@ class Variables(BaseModel):
         None,
         description="Program that is called with a node's name and proves by exit code 0 that it is off (BMC, PDU).",
     )
+    switch_hook: Path | None = Field(
+        None,
+        description="Program that `relocate` calls with the name of the PBX that stands by, once it answers in the new "
+        "place: it directs new calls there; may be called again.",
+    )
     journal: Path = Field(
         Path(".secrets/proxmox.journal"),
         description="File that requests are noted in before they are waited for; its lock keeps two runs apart.",
@@ -186,6 +194,7 @@ CLUSTER_WIDE: Final = (
     "api_fingerprint",
     "parallel_clones",
     "fence_hook",
+    "switch_hook",
     "journal",
 )
 """What must be the same for all guests: one inventory, one Proxmox cluster."""

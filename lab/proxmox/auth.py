@@ -21,6 +21,8 @@ ROOT = "root@pam"
 USER = "automation@pve"
 TOKEN = f"{USER}!centralino"
 ROLE = "Centralino"
+ARRIVALS = "CentralinoArrivals"
+"""What the token of a cluster needs besides while guests of another one come to it."""
 TICKET_SECONDS = 7200
 """A ticket's life, as on a node."""
 
@@ -34,6 +36,7 @@ PRIVILEGES: dict[str, frozenset[str]] = {
             "VM.GuestAgent.Audit", "VM.Migrate", "VM.PowerMgmt",
         }
     ),
+    ARRIVALS: frozenset({"Sys.Incoming", "VM.Config.CDROM", "VM.Config.Cloudinit"}),
     "PVEAuditor": frozenset(
         {"Datastore.Audit", "Pool.Audit", "SDN.Audit", "Sys.Audit", "VM.Audit", "VM.GuestAgent.Audit"}
     ),

@@ -34,7 +34,7 @@ def online(store: Store, node: str) -> bool:
 
 def quorate(store: Store) -> bool:
     """Tell whether more than half of the nodes are there."""
-    return 2 * sum(name not in store.cluster.lost for name in layout.NODES) > len(layout.NODES)
+    return 2 * sum(name not in store.cluster.lost for name in store.nodes) > len(store.nodes)
 
 
 def ghost(store: Store, guest: Guest) -> bool:
@@ -62,7 +62,7 @@ class Manager:
 
     async def lose(self, node: str) -> None:
         """Take a node's power away: its guests stop at once."""
-        layout.node(node)
+        self._store.node(node)
         self._store.cluster.lost[node] = time.time()
         self._store.save()
         states = await self._runtime.states()
@@ -73,7 +73,7 @@ class Manager:
 
     async def give_back(self, node: str) -> None:
         """Give a node its power back; it starts what is still its own."""
-        if self._store.cluster.lost.pop(layout.node(node).name, None) is None:
+        if self._store.cluster.lost.pop(self._store.node(node).name, None) is None:
             return
         self._store.save()
         for guest in self._on(node):
@@ -123,7 +123,7 @@ class Manager:
 
     def _target(self, guest: Guest) -> str | None:
         """Return the node that takes a guest: one that its affinity names, and that has its disks."""
-        alive = [name for name in layout.NODES if online(self._store, name)]
+        alive = [name for name in self._store.nodes if online(self._store, name)]
         alive = [name for name in alive if allowed(self._store, guest, name)]
         if disks.is_local(guest):
             alive = [name for name in alive if disks.replica(self._store.cluster, guest, name)]

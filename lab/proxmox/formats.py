@@ -166,6 +166,14 @@ NAMED: dict[str, Check | dict[str, Any]] = {
     },
     "pve-ipv4-config": _cidr(4, extra=("dhcp",)),
     "pve-ipv6-config": _cidr(6, extra=("dhcp", "auto")),
+    "bridge-pair": _matching(r"1|[-_.\w\d]+(:[-_.\w\d]+)?", "bridge pair"),
+    "storage-pair": _matching(r"1|[a-zA-Z][a-zA-Z0-9\-_.]*(:[a-zA-Z][a-zA-Z0-9\-_.]*)?", "storage pair"),
+    "proxmox-remote": {
+        "host": {"type": "string", "format": "address"},
+        "port": {"type": "integer", "optional": 1, "minimum": 1, "maximum": 65535},
+        "apitoken": {"type": "string", "pattern": r"PVEAPIToken=[^\s:/!]+@[^\s:/!]+![^\s:/!=]+=[^\s,]+"},
+        "fingerprint": {"type": "string", "optional": 1, "pattern": "([A-Fa-f0-9]{2}:){31}[A-Fa-f0-9]{2}"},
+    },
     "pve-realm": _matching(r"[A-Za-z][A-Za-z0-9.\-_]+", "realm"),
     "pve-roleid": _matching(r"[A-Za-z0-9.\-_]+", "role"),
     "pve-startup-order": {

@@ -1,5 +1,6 @@
 """The cluster's hardware: three nodes and the storages that each of them has."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lab.proxmox.errors import ApiError
@@ -53,13 +54,13 @@ STORAGES = {
 }
 
 
-def node(name: str) -> Node:
+def node(name: str, nodes: Mapping[str, Node]) -> Node:
     """Return a node; the API cannot look up the address of an unknown one."""
-    if name not in NODES:
+    if name not in nodes:
         raise ApiError(
             500, f"hostname lookup '{name}' failed - failed to get address info for: {name}: Name or service not known"
         )
-    return NODES[name]
+    return nodes[name]
 
 
 def storage(name: str) -> Storage:

@@ -3,14 +3,14 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
 from aiohttp import web
 
 from lab.errors import LabError
-from lab.proxmox import auth, crm, disks, layout, schema
+from lab.proxmox import auth, crm, disks, schema
 from lab.proxmox.api import (
     access,
     backups,
@@ -21,18 +21,19 @@ from lab.proxmox.api import (
     migrate,
     nodes,
     power,
+    remote,
     replication,
     snapshots,
     storage,
 )
 from lab.proxmox.api.call import METHODS, Call
-from lab.proxmox.errors import ApiError, ParameterError
+from lab.proxmox.errors import ApiError, ParameterError, TaskError
 from lab.proxmox.replication import Replicator
 from lab.proxmox.runtime import Runtime
 from lab.proxmox.state import Store
 from lab.proxmox.tasks import Tasks
 
-MODULES = (access, backups, clone, cluster, guests, ha, migrate, nodes, power, replication, snapshots, storage)
+MODULES = (access, backups, clone, cluster, guests, ha, migrate, nodes, power, remote, replication, snapshots, storage)
 """Importing them fills the table of methods."""
 
 MANAGER: web.AppKey[crm.Manager] = web.AppKey("manager", crm.Manager)
@@ -51,25 +52,24 @@ def make_app(store: Store, runtime: Runtime) -> web.Application:
     store.save()
 
     async def handle(request: web.Request) -> web.Response:
-        try:
-            data = await answer(request, store, tasks, runtime, manager)
-        except ApiError as error:
-            return refusal(error)
-        except LabError as error:
-            return refusal(ApiError(500, str(error)))
-        except Exception as error:
-            log.exception("%s %s", request.method, request.path)
-            return refusal(ApiError(500, f"internal error of the stand-in: {error}"))
-        return web.json_response({"data": data})
+        return await _written(request, answer(request, store, tasks, runtime, manager))
 
     async def switch(request: web.Request) -> web.Response:
-        try:
+        async def done() -> list[str]:
             auth.authenticate(store.cluster, request.headers, request.cookies, request.method)
             change = manager.lose if request.match_info["power"] == "lost" else manager.give_back
             await change(request.match_info["node"])
-        except (ApiError, LabError) as error:
-            return refusal(error if isinstance(error, ApiError) else ApiError(500, str(error)))
-        return web.json_response({"data": sorted(store.cluster.lost)})
+            return sorted(store.cluster.lost)
+
+        return await _written(request, done())
+
+    async def speak(request: web.Request) -> web.Response:
+        async def done() -> None:
+            auth.authenticate(store.cluster, request.headers, request.cookies, request.method)
+            words = request.match_info
+            await remote.speak(store, words["ticket"], words["word"], await request.json())
+
+        return await _written(request, done())
 
     async def finish(app: web.Application) -> None:
         del app
@@ -88,8 +88,23 @@ def make_app(store: Store, runtime: Runtime) -> web.Application:
     app.router.add_route("*", "/api2/json/{path:.*}", handle)
     # No node has these: the lab's own way to pull a plug, for whoever has the API's token.
     app.router.add_post("/lab/nodes/{node}/{power:lost|back}", switch)
+    # Nor this: what the nodes of two clusters say to each other through a web socket.
+    app.router.add_post("/lab/tunnels/{ticket}/{word:arrive|quit}", speak)
     app.on_cleanup.append(finish)
     return app
+
+
+async def _written(request: web.Request, data: Awaitable[Any]) -> web.Response:
+    """Return the answer to a request, whatever becomes of it."""
+    try:
+        return web.json_response({"data": await data})
+    except ApiError as error:
+        return refusal(error)
+    except (LabError, TaskError) as error:
+        return refusal(ApiError(500, str(error)))
+    except Exception as error:
+        log.exception("%s %s", request.method, request.path)
+        return refusal(ApiError(500, f"internal error of the stand-in: {error}"))
 
 
 def refusal(error: ApiError) -> web.Response:
@@ -113,6 +128,9 @@ async def answer(request: web.Request, store: Store, tasks: Tasks, runtime: Runt
     if twice := {name: "duplicate parameter (already defined in URI)" for name in variables if name in given}:
         raise ParameterError(twice)
     parameters = schema.check(method, {**given, **variables})
+    if parameters.get("node") == "localhost":
+        address = request.transport.get_extra_info("sockname")[0] if request.transport else ""
+        parameters |= {"node": remote.local_node(store, address)}
     if caller.name:
         auth.authorise(store.cluster, caller, method, parameters)
     await _reach(store, method, parameters)
@@ -124,7 +142,7 @@ async def answer(request: web.Request, store: Store, tasks: Tasks, runtime: Runt
 async def _reach(store: Store, method: schema.Method, parameters: Mapping[str, Any]) -> None:
     """Refuse what a cluster that is not whole refuses: calls for a dead node, and without a quorum every write."""
     node = str(parameters.get("node", ""))
-    if "{node}" in method.path and node in layout.NODES and not crm.online(store, node):
+    if "{node}" in method.path and node in store.nodes and not crm.online(store, node):
         await asyncio.sleep(crm.DEAD_SECONDS)
         raise ApiError(595, "No route to host")
     if method.verb != "GET" and not crm.quorate(store):

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lab.proxmox import layout
+
 Config = dict[str, str | int | float]
 """A guest's configuration as the API shows it: ``{"cores": 4, "net0": "virtio=…,bridge=vmbr0"}``."""
 
@@ -126,11 +128,28 @@ KEPT_TASKS = 1000
 
 
 class Store:
-    """The cluster and its file."""
+    """The cluster and its file; its nodes are the lab's, or those that it is given."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, nodes: Mapping[str, layout.Node] | None = None) -> None:
         self._file = file
+        self._nodes = nodes
+        self.tunnels: dict[str, Any] = {}
+        """Guests on their way in from another cluster, by the tickets of their tunnels; not kept."""
         self.cluster = from_json(json.loads(file.read_text())) if file.is_file() else Cluster()
+
+    @property
+    def folder(self) -> Path:
+        """Where its file lies, beside its certificate."""
+        return self._file.parent
+
+    @property
+    def nodes(self) -> Mapping[str, layout.Node]:
+        """Its nodes by their names."""
+        return layout.NODES if self._nodes is None else self._nodes
+
+    def node(self, name: str) -> layout.Node:
+        """Return a node. Raises :class:`ApiError` for an unknown one."""
+        return layout.node(name, self.nodes)
 
     def save(self) -> None:
         """Write the cluster; a reader or a crash sees the old file or the new one."""

@@ -49,6 +49,12 @@ def prepare(folder: Path) -> None:
     (folder / "ca.pem").write_bytes(ca.public_bytes(serialization.Encoding.PEM))
 
 
+def fingerprint(folder: Path) -> str:
+    """Return the SHA-256 of the server's certificate as the API writes it: ``AA:BB:…``."""
+    certificate = x509.load_pem_x509_certificate((folder / "server.pem").read_bytes())
+    return certificate.fingerprint(hashes.SHA256()).hex(":").upper()
+
+
 def _name(common: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
 

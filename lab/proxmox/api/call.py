@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lab.proxmox import auth, layout
+from lab.proxmox import auth
 from lab.proxmox.auth import Caller
 from lab.proxmox.crm import Manager
 from lab.proxmox.errors import ApiError
@@ -33,7 +33,7 @@ class Call:
     @property
     def node(self) -> str:
         """The node that the path names; it exists."""
-        return layout.node(str(self.parameters["node"])).name
+        return self.store.node(str(self.parameters["node"])).name
 
     @property
     def vmid(self) -> int:

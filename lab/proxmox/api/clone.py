@@ -20,7 +20,7 @@ async def clone(call: Call) -> str:
     source = call.guest()
     config.check_lock(source)
     full = call.flag("full", default=not source.is_template)
-    target = layout.node(call.text("target", source.node)).name
+    target = call.store.node(call.text("target", source.node)).name
     for storage in [call.text("storage")] if call.text("storage") else disks.storages(source.config):
         rights.demand(call, f"/storage/{storage}", "Datastore.AllocateSpace")
     rights.check_bridges(call, source.config)

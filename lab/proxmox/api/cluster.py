@@ -36,12 +36,12 @@ async def next_id(call: Call) -> str:
 async def status(call: Call) -> list[dict[str, Any]]:
     """Tell of the quorum and the nodes."""
     store = call.store
-    head = {"type": "cluster", "id": "cluster", "name": layout.CLUSTER, "nodes": len(layout.NODES),
+    head = {"type": "cluster", "id": "cluster", "name": layout.CLUSTER, "nodes": len(store.nodes),
             "quorate": int(crm.quorate(store)), "version": 3}  # fmt: skip
     nodes = [
         {"type": "node", "id": f"node/{node.name}", "name": node.name, "nodeid": node.number, "ip": node.address,
          "online": int(crm.online(store, node.name)), "local": int(node.number == 1), "level": ""}
-        for node in layout.NODES.values()
+        for node in store.nodes.values()
     ]  # fmt: skip
     return [head, *nodes]
 
@@ -68,7 +68,7 @@ async def resources(call: Call) -> list[dict[str, Any]]:
                 entry = {key: entry[key] for key in ("id", "type", "node", "vmid")} | {"status": "unknown"}
             found.append(entry)
     if kind in ("", "node"):
-        found += [node_line(node.name, online=crm.online(call.store, node.name)) for node in layout.NODES.values()]
+        found += [node_line(node, online=crm.online(call.store, node.name)) for node in call.store.nodes.values()]
     if kind in ("", "storage"):
         found += [
             {"id": f"storage/{node}/{storage.name}", "type": "storage", "node": node, "storage": storage.name,
@@ -76,7 +76,7 @@ async def resources(call: Call) -> list[dict[str, Any]]:
              "shared": int(storage.shared),
              "content": ",".join(sorted(storage.content)), "maxdisk": storage.size,
              "disk": disks.used(call.cluster, storage, node)}
-            for node in layout.NODES for storage in layout.STORAGES.values()
+            for node in call.store.nodes for storage in layout.STORAGES.values()
             if call.may("Datastore.Audit", f"/storage/{storage.name}")
         ]  # fmt: skip
     return found

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from lab.proxmox import config, crm, disks, layout
+from lab.proxmox import config, crm, disks
 from lab.proxmox.api.call import Call, method
 from lab.proxmox.errors import ApiError, TaskError
 from lab.proxmox.state import Guest, Task
@@ -17,7 +17,7 @@ async def preconditions(call: Call) -> dict[str, Any]:
     """Tell what a migration would meet."""
     guest = call.guest()
     local = [volume for volume in disks.of_guest(call.cluster, guest) if volume.node]
-    others = [name for name in layout.NODES if name != guest.node and crm.online(call.store, name)]
+    others = [name for name in call.store.nodes if name != guest.node and crm.online(call.store, name)]
     answer: dict[str, Any] = {
         "running": await call.is_running(guest.vmid),
         "local_disks": [{"volid": volume.volid, "size": volume.size, "cdrom": 0, "is_unused": 0} for volume in local],
@@ -32,7 +32,7 @@ async def preconditions(call: Call) -> dict[str, Any]:
 @method("POST", "/nodes/{node}/qemu/{vmid}/migrate")
 async def migrate(call: Call) -> str:
     """Bring a guest to another node; what HA manages is only asked to move, and the task is OK at once."""
-    guest, target = call.guest(), layout.node(call.text("target")).name
+    guest, target = call.guest(), call.store.node(call.text("target")).name
     if target == guest.node:
         raise ApiError(400, "Parameter verification failed.", {"target": "target is local node."})
     running = await call.is_running(guest.vmid)

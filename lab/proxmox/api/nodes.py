@@ -11,13 +11,13 @@ from lab.proxmox.state import Task
 @method("GET", "/nodes")
 async def nodes(call: Call) -> list[dict[str, Any]]:
     """List the hosts."""
-    return [node_line(node.name, online=crm.online(call.store, node.name)) for node in layout.NODES.values()]
+    return [node_line(node, online=crm.online(call.store, node.name)) for node in call.store.nodes.values()]
 
 
 @method("GET", "/nodes/{node}/status")
 async def node_status(call: Call) -> dict[str, Any]:
     """Tell of one host."""
-    node = layout.node(call.node)
+    node = call.store.node(call.node)
     used = node.memory // 8
     return {
         "uptime": 86400,
@@ -40,7 +40,7 @@ async def node_status(call: Call) -> dict[str, Any]:
 @method("GET", "/nodes/{node}/network")
 async def networks(call: Call) -> list[dict[str, Any]]:
     """List a host's bridges."""
-    node = layout.node(call.node)
+    node = call.store.node(call.node)
     if "SDN.Use" not in auth.privileges(call.cluster, call.caller.name, "/sdn/zones/localnetwork/vmbr0"):
         return []
     return [

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lab.proxmox import disks, layout, replication, rights
+from lab.proxmox import disks, replication, rights
 from lab.proxmox.api.call import Call, method
 from lab.proxmox.errors import ApiError, ParameterError
 from lab.proxmox.state import Config
@@ -21,7 +21,7 @@ async def jobs(call: Call) -> list[dict[str, Any]]:
 async def add(call: Call) -> None:
     """Add a job; its first copy begins at once, a node's within a minute."""
     name = call.text("id")
-    vmid, target = int(name.partition("-")[0]), layout.node(call.text("target")).name
+    vmid, target = int(name.partition("-")[0]), call.store.node(call.text("target")).name
     rights.demand(call, f"/vms/{vmid}", "VM.Replicate")
     if name in call.cluster.replication:
         raise ApiError(500, f"replication job '{name}' already exists")

@@ -4,16 +4,17 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from lab.proxmox import config, disks, layout
+from lab.proxmox import config, disks
+from lab.proxmox.layout import Node
 from lab.proxmox.runtime import Power
 from lab.proxmox.state import Cluster, Guest
 
 MIB = 2**20
 
 
-def node_line(name: str, *, online: bool) -> dict[str, Any]:
+def node_line(node: Node, *, online: bool) -> dict[str, Any]:
     """Return a node's line; of one without power the cluster knows no more than its name."""
-    node = layout.NODES[name]
+    name = node.name
     if not online:
         return {"id": f"node/{name}", "type": "node", "node": name, "status": "offline"}
     return {

@@ -12,6 +12,7 @@ import pytest
 
 from lab.proxmox import crm
 from lab.proxmox.state import from_json
+from proxmox.api import Api
 from tests.contract.proxmox import killable
 from tests.unit.proxmox.conftest import Inventory, StandIn
 from tests.unit.proxmox.test_operations import Cli
@@ -24,6 +25,8 @@ class Scene:
     ops: Cli
     stand_in: StandIn
     files: Inventory
+    beside: tuple[tuple[StandIn, Inventory], ...] = ()
+    """Further clusters that the command writes to."""
 
     def machines(self) -> Counter[str]:
         """Return how many machines have each name, templates aside."""
@@ -47,6 +50,7 @@ def scene(ops: Cli, stand_in: StandIn, at_stand_in: Inventory, monkeypatch: pyte
     monkeypatch.setattr("proxmox.reach.reach", lambda *_: None)
     monkeypatch.setattr("proxmox.failover.reach", lambda *_: None)
     monkeypatch.setattr("proxmox.probes.of_guest", lambda _: (lambda: None,))
+    monkeypatch.setattr(Api, "pause", killable.hastened)
     for name, seconds in (("DEAD_SECONDS", 0.02), ("FENCE_SECONDS", 0.2), ("ADOPT_SECONDS", 0.1)):
         monkeypatch.setattr(crm, name, seconds)
     return Scene(ops, stand_in, at_stand_in)
@@ -58,15 +62,8 @@ def kill_at_each_moment(scene: Scene, prepare: Prepare, arguments: tuple[str, ..
     It must have more than so many ``moments``: a command that notes nothing would never be killed.
     """
     check = prepare(scene)
-    scene.files.write()
-    folder, journal = scene.files.folder.parent, scene.files.secrets / "proxmox.journal"
-    start = json.dumps(asdict(scene.stand_in.store.cluster)), dict(scene.stand_in.machines.running)
-    journal.unlink()
-
-    def rewind() -> None:
-        scene.stand_in.store.cluster = from_json(json.loads(start[0]))
-        scene.stand_in.machines.running = dict(start[1])
-        journal.unlink()
+    rewinds = [_rewind(stand_in, files) for stand_in, files in ((scene.stand_in, scene.files), *scene.beside)]
+    folder = scene.files.folder.parent
 
     for moment in count(1):
         code, said = killable.run(folder, arguments, moment=moment)
@@ -80,9 +77,25 @@ def kill_at_each_moment(scene: Scene, prepare: Prepare, arguments: tuple[str, ..
         except AssertionError as error:
             error.add_note(f"killed at moment {moment}:\n{said}\nthe next run:\n{out}{wrong}")
             raise
-        asyncio.run_coroutine_threadsafe(_rewound(rewind), scene.stand_in.loop).result(10)
+        for rewind in rewinds:
+            rewind()
     check(scene)
     assert moment > moments
+
+
+def _rewind(stand_in: StandIn, files: Inventory) -> Callable[[], None]:
+    """Return what brings a cluster and its journal back to where they are now."""
+    files.write()
+    journal = files.secrets / "proxmox.journal"
+    start = json.dumps(asdict(stand_in.store.cluster)), dict(stand_in.machines.running)
+    journal.unlink(missing_ok=True)
+
+    def rewind() -> None:
+        stand_in.store.cluster = from_json(json.loads(start[0]))
+        stand_in.machines.running = dict(start[1])
+        journal.unlink(missing_ok=True)
+
+    return lambda: asyncio.run_coroutine_threadsafe(_rewound(rewind), stand_in.loop).result(10)
 
 
 async def _rewound(rewind: Callable[[], None]) -> None:

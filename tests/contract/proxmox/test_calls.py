@@ -15,7 +15,7 @@ import pytest
 
 from lab.proxmox import schema
 from lab.proxmox.errors import ApiError, ParameterError
-from proxmox import backups, calls, plan
+from proxmox import backups, calls, plan, values
 from proxmox.calls import Call
 from proxmox.desired import Guest
 from proxmox.state import Machine
@@ -26,6 +26,7 @@ SCHEMAS = {
     "9.1": schema.load(),
 }
 UPID = "UPID:pve1:00001A2B:0003C4D5:6B027507:qmclone:9000:automation@pve!centralino:"
+UUID = "2d0fc37a-2a9b-4b0e-b8a1-000000000000"
 EVERYTHING = dataclasses.replace(
     GUEST,
     node="pve2",
@@ -73,8 +74,10 @@ READS = [
     calls.task("pve1", UPID),
     calls.tasks(),
     calls.interfaces("pve1", 101),
+    calls.certificates("pve1"),
 ]
 ARCHIVE = backups.Archive("shared:backup/vzdump-qemu-101-2026_11_22-07_40_00.vma.zst", 101, 0.0, 1, "pve1")
+REMOTE = values.remote("192.0.2.1", 8006, f"automation@pve!centralino={UUID}", ":".join(["A0"] * 32))
 WRITES = [
     calls.shutdown("pve1", 101, 120),
     calls.destroy("pve1", 101),
@@ -82,6 +85,7 @@ WRITES = [
     calls.join_ha(101, "started"),
     calls.set_ha(101, "disabled"),
     calls.stop("pve1", 101),
+    calls.remote_migrate("pve1", 101, REMOTE, 201, {"target-storage": "shared", "target-bridge": "vmbr0", "online": 1}),
     calls.vzdump("pve1", 101, "shared"),
     calls.create("pve1", 201, backups.restoration(GUEST, ARCHIVE, unique=True) | {"name": "drill-pbx01"}),
 ]

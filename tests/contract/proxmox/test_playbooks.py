@@ -39,5 +39,7 @@ def test_what_is_refused_is_said_in_the_provisioners_words(ops: Cli, at_stand_in
     del ops
     code, said = play(at_stand_in, "migrate")
     assert (code != 0, "say which guest" in said) == (True, True), said
+    code, said = play(at_stand_in, "relocate", "-e", f"source={at_stand_in.folder}", "-e", "steps=1")
+    assert (code != 0, "names the same Proxmox cluster as" in said) == (True, True), said
     code, said = play(at_stand_in, "failover", "-e", "node=pve1", "-e", "it_is_off=true")
     assert (code != 0, "proxmox: node pve1 is online" in said) == (True, True), said

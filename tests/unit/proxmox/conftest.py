@@ -4,7 +4,8 @@ import asyncio
 import json
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import yaml
 from aiohttp import web
 
 from lab.proxmox import auth, tls
+from lab.proxmox.layout import Node
 from lab.proxmox.runtime import Hardware, Power
 from lab.proxmox.server import MANAGER, make_app
 from lab.proxmox.state import Store
@@ -181,13 +183,25 @@ class StandIn:
 
 
 @pytest.fixture
-def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    """Start the lab's stand-in on a port of its own, with tasks that take moments."""
+def moments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a stand-in's tasks take moments."""
     monkeypatch.setattr("lab.proxmox.tasks.SHORTEST", 0.03)
     monkeypatch.setattr("lab.proxmox.api.clone.COPY_SECONDS", 0.05)
-    folder = tmp_path / "state"
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path, moments: None) -> Iterator[StandIn]:
+    """Start the lab's stand-in on a port of its own."""
+    del moments
+    with standing(tmp_path / "state") as one:
+        yield one
+
+
+@contextmanager
+def standing(folder: Path, nodes: Mapping[str, Node] | None = None) -> Iterator[StandIn]:
+    """Run a stand-in; with nodes of its own, it is reached at each one's address, on the same port."""
     folder.mkdir()
-    store, machines, requests = Store(folder / "cluster.json"), Machines(), list[tuple[str, str]]()
+    store, machines, requests = Store(folder / "cluster.json", nodes), Machines(), list[tuple[str, str]]()
     auth.prepare(store.cluster, folder)
     tls.prepare(folder)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -206,9 +220,11 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandI
     async def serve() -> tuple[web.AppRunner, int]:
         runner = web.AppRunner(app)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
-        await site.start()
-        return runner, int(runner.addresses[0][1])
+        port = 0
+        for address in [node.address for node in nodes.values()] if nodes else ["127.0.0.1"]:
+            await web.TCPSite(runner, address, port, ssl_context=context).start()
+            port = int(runner.addresses[0][1])
+        return runner, port
 
     async def end(runner: web.AppRunner) -> None:
         # Clients keep their connections open, and TLS would wait for their farewell.
@@ -231,9 +247,14 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandI
 def at_stand_in(files: Inventory, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> Inventory:
     """Give the inventory, with the stand-in as its Proxmox cluster, and nobody at the guests' addresses."""
     monkeypatch.setattr("proxmox.reach.strangers", lambda _: [])
+    point_at(files, stand_in)
+    return files
+
+
+def point_at(files: Inventory, stand_in: StandIn) -> None:
+    """Make a stand-in the inventory's Proxmox cluster."""
     token = json.loads((stand_in.folder / "token.json").read_text())
     files.settings |= {"proxmox_api_port": stand_in.port, "proxmox_api_token_id": token["id"]}
     files.secrets.mkdir(parents=True)
     (files.secrets / "token").write_text(token["secret"])
     (files.secrets / "ca.pem").write_text((stand_in.folder / "ca.pem").read_text())
-    return files

@@ -32,6 +32,7 @@ HOST = {
     "application_packed": "0123456789ab /tmp/0123456789ab.tar.gz",
     # What a role has found out on the machine before it renders.
     "__nginx_ipv6": {"stat": {"exists": True}},
+    "__dhcp_interfaces": {"stdout": '[{"ifname": "eth0", "addr_info": [{"local": "192.0.2.10", "prefixlen": 24}]}]'},
     "ansible_facts": {
         "architecture": "x86_64",
         "distribution": "Debian",
