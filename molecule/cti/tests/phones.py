@@ -72,6 +72,7 @@ client_uri=sip:{endpoint}@{address}
 contact_user={number}
 outbound_auth={number}
 expiration=60
+max_random_initial_delay=1
 """
 
 

@@ -80,6 +80,7 @@ class Boards:
         """Grey the extensions of a PBX that is out of reach, and take away the rest; return what changed."""
         self._lost.add(server)
         changes = self.extensions.lose(server, now)
+        merge(changes, self.forwards.replace(server, []))
         merge(changes, {tenant: set() for tenant in self.extensions.tenants_of(server)})
         return {"extensions": changes, **self._empty(server, now)}
 

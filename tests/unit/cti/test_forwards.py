@@ -51,6 +51,13 @@ def test_a_list_replaces_what_was_known(boards: Boards) -> None:
     assert boards.forwards.of(175, "101") == Wish()
 
 
+def test_a_pbx_that_is_lost_tells_again(boards: Boards) -> None:
+    boards.forwards.event("pbx01", DND, 1)
+    assert 175 in boards.lose("pbx01", 2)["extensions"]
+    assert boards.states(175)["101"] == ExtensionState(state="unregistered", since=2)
+    assert boards.listed("pbx01", "PresenceStateList", [DND], 3) == {"extensions": {175: {"101"}}}
+
+
 def test_a_tenant_that_has_moved_left_its_wishes_behind(boards: Boards) -> None:
     boards.forwards.event("pbx01", DND, 1)
     assert boards.extensions.apply("pbx02", Hint(175, "101", "free"), 2), "what its calls meet is another PBX's to tell"

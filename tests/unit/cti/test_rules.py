@@ -204,7 +204,8 @@ VALUES = st.one_of(
     st.sampled_from(
         [
             ANNA, BERT, CARL, THEIRS, "101", "103", "201", "1", "true", "t175-sales", "t176-secret", "t175-internal",
-            "sales", "t176-internal", "Local/101@t175-internal/n", "Local/101@t176-internal/n", "PJSIP/t175-annas0phone0",
+            "sales", "t176-internal",
+            "Local/101@t175-internal/n", "Local/101@t176-internal/n", "PJSIP/t175-annas0phone0",
             "PJSIP/t176-somebody0000", "t176-parking", "t176", "hint:101@t176-internal", "x\r\nChannel: t176-x",
             "PJSIP/t175-annas0phone0&PJSIP/t176-somebody0000", "secret", "../t176-secret",
         ]
