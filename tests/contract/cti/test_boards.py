@@ -135,6 +135,34 @@ def test_the_full_picture_is_taken_after_each_connect(run: Run) -> None:
     run(scene)
 
 
+def wish(kind: str, status: str, text: str = "", tenant: int = 175) -> dict[str, str]:
+    return {"Presentity": f"CustomPresence:t{tenant}-{kind}-101", "Status": status, "Subtype": kind, "Message": text}
+
+
+def test_what_calls_meet_is_in_the_full_picture_and_told_at_once(run: Run) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.pbx01.listed["PresenceStateList"] = [("PresenceStateChange", wish("forward", "xa", "102"))]
+        async with stage.live(175) as browser, stage.live(176) as other:
+            assert "forward" not in (await message(browser))["extensions"]["101"]
+            await message(other)
+            await stage.pbx01.stop()
+            await message(browser)
+            await message(other)
+            await stage.pbx01.start()
+            shown: dict[str, Any] = {}
+            while shown.get("state") != "free" or shown.get("forward") != "102":
+                shown = (await message(browser))["extensions"].get("101", shown)
+            assert (await message(other))["connected"]
+            stage.pbx01.send(event("PresenceStateChange", **wish("dnd", "dnd")))
+            shown = (await message(browser))["extensions"]["101"]
+            assert (shown["dnd"], shown["forward"]) == (True, "102")
+            await silence(other)
+            stage.pbx01.send(event("PresenceStateChange", **wish("dnd", "available")))
+            assert "dnd" not in (await message(browser))["extensions"]["101"]
+
+    run(scene)
+
+
 def test_a_call_from_ring_to_hang_up(run: Run) -> None:
     async def scene(stage: Stage) -> None:
         send = stage.pbx01.send

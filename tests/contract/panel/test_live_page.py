@@ -104,9 +104,9 @@ class Proxy:
         self._do(lambda page: page.send(text))
 
     def tell(self, **sections: Any) -> None:
-        """Tell all pages what is new in sections beside the extensions."""
+        """Tell all pages what is new in sections."""
         self._sequence += 1
-        text = ChangeMessage(seq=self._sequence, extensions={}, **sections).model_dump_json()
+        text = ChangeMessage(seq=self._sequence, **{"extensions": {}} | sections).model_dump_json()
         self.missed = text
         self._do(lambda page: page.send(text))
 
@@ -361,6 +361,40 @@ def test_a_person_parks_whom_he_talks_to_and_takes_who_is_parked(page: Page, pro
     page.get_by_role("button", name="Take").click()
     asked = proxy.asked.get(timeout=10)
     assert (asked.action, asked.number) == ("originate", "*85701")
+
+
+def test_a_person_says_what_his_callers_meet_and_all_see_it(page: Page, proxy: Proxy) -> None:
+    state(page, "101", "free")
+    tile, form = page.locator('[data-extension="101"]'), page.locator("[data-wishes]")
+    dnd, stop = form.get_by_role("button", name="Do not disturb"), form.get_by_role("button", name="Stop forwarding")
+    expect(tile.locator("[data-wish]")).to_be_hidden()
+    expect(dnd).to_have_attribute("aria-pressed", "false")
+    expect(stop).to_be_hidden()
+    dnd.click()
+    asked = proxy.asked.get(timeout=10)
+    assert (asked.action, asked.on, asked.extension) == ("dnd", True, "101")
+    form.get_by_label("Forward to number").fill("102")
+    page.keyboard.press("Enter")
+    asked = proxy.asked.get(timeout=10)
+    assert (asked.action, asked.number, asked.extension) == ("forward", "102", "101")
+    expect(form.get_by_label("Forward to number")).to_have_value("")
+    proxy.tell(extensions={"101": ExtensionState(state="free", since=NOW, dnd=True, forward="102")})
+    expect(tile).to_contain_text("Do not disturb, Forwarded to 102")
+    expect(page.locator("[data-voice]")).to_contain_text("Free, Do not disturb, Forwarded to 102", timeout=10_000)
+    expect(dnd).to_have_attribute("aria-pressed", "true")
+    expect(stop).to_have_text("Stop forwarding to 102")
+    dnd.click()
+    assert proxy.asked.get(timeout=10).on is False
+    stop.click()
+    asked = proxy.asked.get(timeout=10)
+    assert (asked.action, asked.number) == ("forward", "")
+    proxy.change("101", "busy")
+    expect(tile.locator("[data-wish]")).to_be_hidden()
+    form.get_by_label("Forward to number").fill("*78")
+    page.keyboard.press("Enter")
+    expect(form.locator("input:invalid")).to_have_count(1)
+    proxy.stop()
+    expect(dnd).to_be_disabled()
 
 
 def test_a_refusal_is_read_and_a_user_is_offered_no_more_than_he_may(page: Page, proxy: Proxy) -> None:
