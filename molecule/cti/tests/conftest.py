@@ -25,6 +25,13 @@ QUEUES = """
 strategy = ringall
 timeout = 30
 """
+HINTS = """
+[t175-internal]
+exten => 101,hint,Custom:first
+exten => 102,hint,Custom:second
+[t176-internal]
+exten => 101,hint,Custom:other
+"""
 
 
 def endpoint(number: str) -> str:
@@ -57,6 +64,8 @@ def phones(host: Host) -> Iterator[Phones]:
     yield made
     made.stop()
     host.check_output("rm -r %s", RELEASE)
+    # A contact that is known already is asked for a sign of life within half a minute, a new one at once.
+    asterisk(host, "database deltree registrar")
     asterisk(host, "core reload")
 
 
@@ -89,3 +98,18 @@ def panel(host: Host) -> Panel:
         host.check_output("printf %%s %s > %s", made.key_set(), KEYS)
         host.check_output("chown centralino-cti: %s && systemctl restart centralino-cti", KEYS)
     return made
+
+
+@pytest.fixture
+def hints(host: Host) -> Iterator[None]:
+    """Give Asterisk the hints of two tenants, as a release does."""
+    with host.sudo():
+        host.check_output("mkdir -p %s", RELEASE)
+        host.check_output("printf %%s %s > %s", HINTS, f"{RELEASE}/extensions.conf")
+        for name, state in (("first", "NOT_INUSE"), ("second", "UNAVAILABLE"), ("other", "NOT_INUSE")):
+            asterisk(host, f"devstate change Custom:{name} {state}")
+        asterisk(host, "dialplan reload")
+    yield
+    with host.sudo():
+        host.check_output("rm -r %s", RELEASE)
+        asterisk(host, "dialplan reload")
