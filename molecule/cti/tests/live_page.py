@@ -109,11 +109,6 @@ class LivePage:
         """Return a look for a call that is up between just these extensions; it finds their channels by number."""
         return lambda: self._call("up", set(numbers))
 
-    def sees(self, number: str, other: str) -> bool:
-        """Tell whether an extension is in a call that is up with another number."""
-        calls = [call["parties"] for call in self.shows.get("calls", {}).values() if call["state"] == "up"]
-        return any({number, other} <= {p["extension"] or p["number"] for p in parties} for parties in calls)
-
     def rings(self, number: str) -> Callable[[], str | None]:
         """Return a look for an extension's channel that rings."""
 

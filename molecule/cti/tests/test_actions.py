@@ -54,7 +54,7 @@ def test_a_parked_call_waits_and_is_taken(page: Open, phones: Phones) -> None:
     space = carl.until(lambda: next(iter(carl.shows["parked"]), None))
     assert carl.shows["parked"][space]["extension"] == "102"
     carl.act("originate", number=f"*85{space}")
-    carl.until(lambda: not carl.shows["parked"] and carl.sees("102", "103"))
+    carl.until(lambda: not carl.shows["parked"] and carl.talk("102", "103")())
 
 
 def test_a_colleagues_ringing_call_is_picked_up(page: Open, phones: Phones) -> None:
