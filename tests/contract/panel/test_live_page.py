@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -180,21 +181,35 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def page(two_tenants: None, address: str, browser: Browser) -> Iterator[Page]:
-    """Log in as Anna of 175; fail on anything that the browser complains about."""
+@contextmanager
+def logged_in(address: str, browser: Browser, login: str) -> Iterator[Page]:
+    """Open somebody's live page; fail on anything that the browser complains about."""
     context = browser.new_context(ignore_https_errors=True)
     page = context.new_page()
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("console", lambda message: complaints.append(message.text) if "Security Policy" in message.text else None)
     page.goto(address)
-    page.fill("input[name=username]", "anna@175.example")
+    page.fill("input[name=username]", login)
     page.fill("input[name=password]", PASSWORD)
     page.click("button[type=submit]")
     yield page
     context.close()
     assert complaints == []
+
+
+@pytest.fixture
+def page(two_tenants: None, address: str, browser: Browser) -> Iterator[Page]:
+    """Log in as Anna of 175, a user."""
+    with logged_in(address, browser, "anna@175.example") as page:
+        yield page
+
+
+@pytest.fixture
+def leader(two_tenants: None, address: str, browser: Browser) -> Iterator[Page]:
+    """Log in as the administrator of 175, who has no extension."""
+    with logged_in(address, browser, "admin@175.example") as page:
+        yield page
 
 
 def state(page: Page, number: str, state: str) -> None:
@@ -395,6 +410,20 @@ def test_a_person_says_what_his_callers_meet_and_all_see_it(page: Page, proxy: P
     expect(form.locator("input:invalid")).to_have_count(1)
     proxy.stop()
     expect(dnd).to_be_disabled()
+
+
+def test_who_leads_chooses_whose_calls_to_forward(leader: Page, proxy: Proxy) -> None:
+    state(leader, "102", "unregistered")
+    proxy.tell(extensions={"102": ExtensionState(state="free", since=NOW, dnd=True)})
+    form = leader.locator("[data-wishes]")
+    dnd = form.get_by_role("button", name="Do not disturb")
+    expect(dnd).to_have_attribute("aria-pressed", "false")
+    form.get_by_label("Extension").select_option("102")
+    expect(dnd).to_have_attribute("aria-pressed", "true")
+    form.get_by_label("Forward to number").fill("101")
+    form.get_by_role("button", name="Forward", exact=True).click()
+    asked = proxy.asked.get(timeout=10)
+    assert (asked.action, asked.number, asked.extension) == ("forward", "101", "102")
 
 
 def test_a_refusal_is_read_and_a_user_is_offered_no_more_than_he_may(page: Page, proxy: Proxy) -> None:
