@@ -1,10 +1,93 @@
-"""The panel that signs the tests' tokens."""
+"""The panel that signs the tests' tokens, and a tenant's phones and pages."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
-from live_page import Panel
+from live_page import LivePage, Open, Panel, asterisk
+from phones import Phones
+from scenario_fixtures import within
 from testinfra.host import Host
 
+sys.path.insert(0, str(Path(__file__).parents[3]))
+
+from centralino.asterisk.render import render
+from centralino.contract.snapshot import Device, Extension, Snapshot, Tenant
+
 KEYS = "/var/lib/centralino/cti/keys.json"
+RELEASE = "/var/lib/centralino/agent/current"
+SECRET = "Wq8Zk3Nv6Rt1Xm5Bp9Lc"  # noqa: S105 - the scenario's own
+NUMBERS = ("101", "102", "103")
+QUEUES = """
+[t175-sales]
+strategy = ringall
+timeout = 30
+"""
+HINTS = """
+[t175-internal]
+exten => 101,hint,Custom:first
+exten => 102,hint,Custom:second
+[t176-internal]
+exten => 101,hint,Custom:other
+"""
+
+
+def endpoint(number: str) -> str:
+    return f"t175-phone{number}abcd"
+
+
+def snapshot() -> Snapshot:
+    extensions = tuple(
+        Extension(
+            number=number,
+            name=f"Phone {number}",
+            devices=(Device(endpoint=endpoint(number), secret=SECRET, transport="udp"),),
+        )
+        for number in NUMBERS
+    )
+    return Snapshot(pbx="molecule-cti", tenants=(Tenant(id=175, name="Rossi", extensions=extensions),))
+
+
+@pytest.fixture(scope="module")
+def phones(host: Host) -> Iterator[Phones]:
+    """Return three extensions' phones, registered at an Asterisk that runs a release."""
+    files = render(snapshot()).files | {"queues.conf": QUEUES}
+    host.check_output("mkdir -p %s", RELEASE)
+    for name, text in files.items():
+        host.check_output("printf %%s %s > %s", text, f"{RELEASE}/{name}")
+    asterisk(host, "core reload")
+    made = Phones(host, str(host.ansible.get_variables()["ansible_host"]))
+    made.start((number, endpoint(number), SECRET) for number in NUMBERS)
+    assert within(40, lambda: host.check_output("asterisk -rx 'pjsip show contacts'").count("Avail") == len(NUMBERS))
+    yield made
+    made.stop()
+    host.check_output("rm -r %s", RELEASE)
+    # A contact that is known already is asked for a sign of life within half a minute, a new one at once.
+    asterisk(host, "database deltree registrar")
+    asterisk(host, "core reload")
+
+
+@pytest.fixture
+def page(phones: Phones, host: Host, panel: Panel, address: str) -> Iterator[Open]:
+    """Return a function that opens the live page of an extension's person; each begins with nobody on the phone."""
+    with ExitStack() as stack:
+
+        def opened(number: str, role: str = "user") -> LivePage:
+            made = stack.enter_context(LivePage(address, panel.token(175, extension=number, role=role)))
+            made.until(made.quiet)
+            # Until the proxy has heard of the phones, it shows no extensions.
+            made.until(
+                lambda: {n: e["state"] for n, e in made.shows["extensions"].items()} == dict.fromkeys(NUMBERS, "free")
+            )
+            return made
+
+        yield opened
+    for number in NUMBERS:
+        phones.rings(number, long=False)
+    phones.hang_up()
+    asterisk(host, "channel request hangup all")
 
 
 @pytest.fixture(scope="module")
@@ -15,3 +98,18 @@ def panel(host: Host) -> Panel:
         host.check_output("printf %%s %s > %s", made.key_set(), KEYS)
         host.check_output("chown centralino-cti: %s && systemctl restart centralino-cti", KEYS)
     return made
+
+
+@pytest.fixture
+def hints(host: Host) -> Iterator[None]:
+    """Give Asterisk the hints of two tenants, as a release does."""
+    with host.sudo():
+        host.check_output("mkdir -p %s", RELEASE)
+        host.check_output("printf %%s %s > %s", HINTS, f"{RELEASE}/extensions.conf")
+        for name, state in (("first", "NOT_INUSE"), ("second", "UNAVAILABLE"), ("other", "NOT_INUSE")):
+            asterisk(host, f"devstate change Custom:{name} {state}")
+        asterisk(host, "dialplan reload")
+    yield
+    with host.sudo():
+        host.check_output("rm -r %s", RELEASE)
+        asterisk(host, "dialplan reload")

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from phones import Phones
 from scenario_fixtures import within
 from testinfra.host import Host
 from websockets.exceptions import InvalidMessage
@@ -99,14 +100,14 @@ class LivePage:
                 raise AssertionError(f"not within {seconds:g} s: the page shows {json.dumps(self.shows)}") from None
         return found
 
+    def watches(self, phones: Phones, caller: str, number: str) -> dict[str, str]:
+        """Let a phone call another and follow until they talk; return their channels by number."""
+        phones.call(caller, number)
+        return self.until(self.talk(caller, number))
+
     def talk(self, *numbers: str) -> Callable[[], dict[str, str] | None]:
         """Return a look for a call that is up between just these extensions; it finds their channels by number."""
         return lambda: self._call("up", set(numbers))
-
-    def sees(self, number: str, other: str) -> bool:
-        """Tell whether an extension is in a call that is up with another number."""
-        calls = [call["parties"] for call in self.shows.get("calls", {}).values() if call["state"] == "up"]
-        return any({number, other} <= {p["extension"] or p["number"] for p in parties} for parties in calls)
 
     def rings(self, number: str) -> Callable[[], str | None]:
         """Return a look for an extension's channel that rings."""
@@ -148,3 +149,7 @@ class LivePage:
                     for gone in [key for key, entry in section.items() if entry is None]:
                         del known[gone]
         return message
+
+
+Open = Callable[..., LivePage]
+"""Opens the live page of an extension's person, with the role that a second argument names."""

@@ -5,9 +5,11 @@ over SIP, answers or rings for as long as it is told, and calls where it is told
 as a phone does that somebody holds.
 """
 
+import re
 from collections.abc import Iterable
 
 from beside import Beside
+from scenario_fixtures import within
 from testinfra.host import Host
 
 PORT = 5070
@@ -18,6 +20,12 @@ same => n,Answer()
 same => n,Milliwatt()
 same => n(ring),Ringing()
 same => n,Wait(120)
+
+; 101102: the phone 101 calls 102, and notes why that ended
+[calling]
+exten => _X.,1,Set(GLOBAL(ENDED)=)
+same => n,Dial(PJSIP/${EXTEN:0:3}/sip:${EXTEN:3}@%s,10)
+same => n,Set(GLOBAL(ENDED)=${HANGUPCAUSE})
 """
 TRANSPORT = f"""
 [transport]
@@ -64,6 +72,7 @@ client_uri=sip:{endpoint}@{address}
 contact_user={number}
 outbound_auth={number}
 expiration=60
+max_random_initial_delay=1
 """
 
 
@@ -79,7 +88,7 @@ class Phones:
         phones = [PHONE.format(number=n, endpoint=e, secret=s, address=self._address) for n, e, s in accounts]
         pjsip = TRANSPORT.format(address=self._address) + "".join(phones)
         rtp = "[general]\nrtpstart=30000\nrtpend=31000\n"
-        self._asterisk.set_up({"pjsip.conf": pjsip, "extensions.conf": DIALPLAN, "rtp.conf": rtp})
+        self._asterisk.set_up({"pjsip.conf": pjsip, "extensions.conf": DIALPLAN % self._address, "rtp.conf": rtp})
         self._asterisk.start()
 
     def stop(self) -> None:
@@ -89,6 +98,13 @@ class Phones:
     def call(self, caller: str, number: str) -> None:
         """Let a phone dial; it talks until somebody hangs up."""
         self._asterisk.command(f"channel originate PJSIP/{caller}/sip:{number}@{self._address} application Milliwatt")
+
+    def refused(self, caller: str, number: str) -> int:
+        """Let a phone dial what nobody answers; return why not, as a cause of ITU-T Q.850."""
+        self._asterisk.command(f"channel originate Local/{caller}{number}@calling application Wait 20")
+        cause = within(15, lambda: re.search(r"ENDED=(\d+)", self._asterisk.command("dialplan show globals")))
+        assert cause, f"{caller} has called {number}, and the call has not ended"
+        return int(cause[1])
 
     def rings(self, number: str, *, long: bool = True) -> None:
         """Say whether a phone is left ringing or answered at once."""

@@ -163,7 +163,7 @@ def test_what_a_trial_asterisk_does_not_load_never_reaches_the_live_one(pbx: Pbx
     finally:
         pbx.host.run_expect([0], "mv /etc/asterisk/extensions.conf.saved /etc/asterisk/extensions.conf")
     assert result["outcome"] == "refused"
-    assert "missing: extension 101@t175-internal" in result["message"]
+    assert re.search("missing: .*extension 101@t175-internal", result["message"])
     assert pbx.endpoints() == {"t175-k3v9d0aa11bb", "t175-k3v9d0aa11cc"}
     assert pbx.host.file(f"{STATE}/current").linked_to == current
     assert pbx.asterisk("core show settings").split("Last reload time")[0] == started
@@ -181,7 +181,7 @@ def test_what_the_live_asterisk_does_not_take_is_taken_back(pbx: Pbx) -> None:
         pbx.asterisk("module load pbx_config.so")
     result = pbx.result(other)
     assert result["outcome"] == "reverted"
-    assert "did not take it: missing: extension 101@t175-internal" in result["message"]
+    assert re.search("did not take it: missing: .*extension 101@t175-internal", result["message"])
     assert "as before" in result["message"]
     assert pbx.endpoints() == {"t175-k3v9d0aa11bb", "t175-k3v9d0aa11cc"}
     assert pbx.host.file(f"{STATE}/current").linked_to == current

@@ -10,21 +10,56 @@ from collections.abc import Iterator
 from centralino.asterisk import text
 from centralino.asterisk.objects import Kind, Object, Rendered
 from centralino.asterisk.pjsip import OWN_EXTENSION
-from centralino.contract.names import PARKING_CODE, account_code, internal_context, parking_lot, tenant_prefix
+from centralino.contract.names import (
+    DISTURB,
+    DND_CODES,
+    DO_NOT_DISTURB,
+    FORWARD_CODES,
+    FORWARDED,
+    PARKING_CODE,
+    PRESENCE_PROVIDER,
+    account_code,
+    dnd_state,
+    forward_state,
+    internal_context,
+    parking_lot,
+    tenant_prefix,
+)
 from centralino.contract.snapshot import Extension, Snapshot, Tenant
 
 MARK_CONTEXT = "centralino-release"
 _RING_CONTEXT = "centralino-ring"
 
+_WISH_CONTEXT = "centralino-wish"
+
 _RING_SECONDS = 60
+
+_PERSON = f"${{{OWN_EXTENSION}}}"
+_NOTED = f"{PRESENCE_PROVIDER}:${{ARG1}}-${{ARG3}}-{_PERSON}"
+
+_PASSED = "CENTRALINO_PASSED"
+"""The variable in which a call has the extensions that have forwarded it, ``-101-102``."""
 
 # Hang-up causes are those of ITU-T Q.850; chan_pjsip answers them with the SIP status in the comment.
 _RING = f"""
-; Rings devices: ARG1 is the account code, ARG2 the devices. Devices may transfer, callers from elsewhere may not.
+; Rings an extension: ARG1 is the account code, ARG2 the devices, ARG3 the number. Devices may transfer, callers from
+; elsewhere may not. A call that is begun from the page, which comes from the number itself, reaches the phone whatever
+; its person wishes. A forward that leads nowhere any more is not followed; it comes before do-not-disturb.
 [{_RING_CONTEXT}]
 exten => s,1,Set(CHANNEL(accountcode)=${{ARG1}})
-exten => s,2,Dial(${{ARG2}},{_RING_SECONDS},t${{IF($["${{{OWN_EXTENSION}}}"!=""]?T)}})
-exten => s,3,Goto(s-${{DIALSTATUS}},1)
+exten => s,n,Set(LOCAL(from)=${{FILTER(0-9,${{CALLERID(num)}})}})
+exten => s,n,GotoIf($["${{from}}${{{_PASSED}}}"="${{ARG3}}"]?devices)
+exten => s,n,Set(LOCAL(to)=${{FILTER(0-9,${{PRESENCE_STATE({forward_state("${ARG1}", "${ARG3}")},message)}})}})
+exten => s,n,GotoIf($["${{to}}"=""]?here)
+exten => s,n,GotoIf(${{DIALPLAN_EXISTS(${{ARG1}}-internal,${{to}},1)}}?forward)
+exten => s,n(here),GotoIf($["${{PRESENCE_STATE({dnd_state("${ARG1}", "${ARG3}")},value)}}"="{DO_NOT_DISTURB}"]?s-BUSY,1)
+exten => s,n(devices),Set({_PASSED}=)
+exten => s,n,Dial(${{ARG2}},{_RING_SECONDS},t${{IF($["{_PERSON}"!=""]?T)}})
+exten => s,n,Goto(s-${{DIALSTATUS}},1)
+; Round in a circle, or back to who calls: as if no device were registered.
+exten => s,n(forward),Set({_PASSED}=${{{_PASSED}}}-${{ARG3}})
+exten => s,n,GotoIf($["${{{_PASSED}}}-${{from}}-"=~"-${{to}}-"]?s-CHANUNAVAIL,1)
+exten => s,n,Goto(${{ARG1}}-internal,${{to}},1)
 ; busy: 486
 exten => s-BUSY,1,Hangup(17)
 ; rung, but nobody answered: 480
@@ -34,6 +69,22 @@ exten => s-CHANUNAVAIL,1,Hangup(20)
 exten => s-ANSWER,1,Hangup()
 ; out of resources and the like: 503
 exten => _s-.,1,Hangup(34)
+
+; Notes what a person wishes for calls to the own extension: ARG1 is the account code, ARG2 what was dialled, ARG3 the
+; presence state's kind, ARG4 its value, ARG5 a forward's number. Only who dialled the code himself may (dnid): a phone
+; that somebody transfers here has its extension's number, too.
+[{_WISH_CONTEXT}]
+exten => s,1,GotoIf($["{_PERSON}"=""|"${{CALLERID(dnid)}}"!="${{ARG2}}"]?refused)
+exten => s,n,GotoIf($["${{ARG5}}"=""]?note)
+exten => s,n,GotoIf($["${{ARG5}}"="{_PERSON}"]?nowhere)
+exten => s,n,GotoIf(${{DIALPLAN_EXISTS(${{ARG1}}-internal,${{ARG5}},1)}}?note:nowhere)
+exten => s,n(note),Set(PRESENCE_STATE({_NOTED})=${{ARG4}},${{ARG3}},${{ARG5}})
+exten => s,n,Playback(beep)
+exten => s,n,Hangup()
+; 403
+exten => s,n(refused),Hangup(21)
+; 404
+exten => s,n(nowhere),Hangup(1)
 """
 
 
@@ -57,7 +108,9 @@ def _tenant(tenant: Tenant) -> Iterator[str]:
         yield text.step(extension.number, "hint", devices)
         # The devices, not PJSIP_DIAL_CONTACTS(): a contact is the phone's own text, and one that holds "&" or "," would
         # dial whatever it names. With one contact a device the two ring the same.
-        yield text.step(extension.number, "1", f"Gosub({_RING_CONTEXT},s,1({account_code(tenant.id)},{devices}))")
+        yield text.step(
+            extension.number, "1", f"Gosub({_RING_CONTEXT},s,1({_arguments(tenant, devices, extension.number)}))"
+        )
     for code, application in _codes(tenant):
         yield text.step(code, "1", application)
     yield ""
@@ -66,7 +119,24 @@ def _tenant(tenant: Tenant) -> Iterator[str]:
 def _codes(tenant: Tenant) -> list[tuple[str, str]]:
     """Return what a tenant's people dial besides numbers: patterns that begin with ``*``, as no extension does."""
     behind = f"${{EXTEN:{len(PARKING_CODE)}}}"
-    return [(f"_{PARKING_CODE}XXX", f"ParkedCall({parking_lot(tenant.id)},{behind})")]
+    (quiet, loud), (forward, home) = DND_CODES, FORWARD_CODES
+    # A phone may dial any characters; with those alone that are digits, it is not what was dialled (dnid).
+    to = f"${{FILTER(0-9,${{EXTEN:{len(forward)}}})}}"
+    return [
+        (f"_{PARKING_CODE}XXX", f"ParkedCall({parking_lot(tenant.id)},{behind})"),
+        (quiet, _wish(tenant, quiet, "dnd", DO_NOT_DISTURB)),
+        (loud, _wish(tenant, loud, "dnd", DISTURB)),
+        (f"_{forward}X.", _wish(tenant, f"{forward}{to}", "forward", FORWARDED, to)),
+        (home, _wish(tenant, home, "forward", DISTURB)),
+    ]
+
+
+def _wish(tenant: Tenant, *arguments: str) -> str:
+    return f"Gosub({_WISH_CONTEXT},s,1({_arguments(tenant, *arguments)}))"
+
+
+def _arguments(tenant: Tenant, *others: str) -> str:
+    return ",".join((account_code(tenant.id), *others))
 
 
 def _devices(tenant: Tenant, extension: Extension) -> str:

@@ -4,6 +4,7 @@ A connection starts with a ``snapshot``; every ``change`` after it carries the n
 in ``seq`` reconnects. Times are milliseconds since 1970, as JavaScript's ``Date`` takes them.
 """
 
+from operator import not_
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
@@ -19,10 +20,14 @@ Section = Literal["extensions", "calls", "queues", "parked", "conferences"]
 
 
 class ExtensionState(Model):
-    """An extension's state and since when it has had it."""
+    """An extension's state, since when it has had it, and what calls to it meet."""
 
     state: State
     since: int
+    dnd: Annotated[bool, Field(exclude_if=not_)] = False
+    """Whether its callers hear that it is busy."""
+    forward: Annotated[ExtensionNumber | None, Field(exclude_if=not_)] = None
+    """Where its calls go instead."""
 
 
 class Party(Model):
@@ -156,6 +161,7 @@ class ActionMessage(Model):
     extension: ExtensionNumber | None = None
     paused: bool | None = None
     reason: Annotated[str, Field(max_length=80)] | None = None
+    on: bool | None = None
 
 
 class TokenMessage(Model):

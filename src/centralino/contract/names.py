@@ -13,6 +13,18 @@ PARKING_SPACES = (701, 799)
 PARKING_CODE = "*85"
 """Dialled with a space behind it, takes the call that is parked there."""
 
+DND_CODES = ("*78", "*79")
+"""Dialled by a phone, turn do-not-disturb of its extension on and off."""
+
+FORWARD_CODES = ("*72", "*73")
+"""Dialled by a phone with a number behind it, forwards its extension's calls there; the second ends that."""
+
+PRESENCE_PROVIDER = "CustomPresence"
+"""The provider of the presence states of Asterisk's that hold both (``dnd_state``, ``forward_state``)."""
+
+DISTURB, DO_NOT_DISTURB, FORWARDED = "available", "dnd", "xa"
+"""Their values, of the few words that a presence state may be: neither, do-not-disturb, a forward."""
+
 _TENANT = re.compile(r"t([1-9][0-9]{0,7})(?:-|\Z)")
 _ALPHABET = string.ascii_lowercase + string.digits
 _ENDPOINT_LENGTH = 12
@@ -37,6 +49,16 @@ def internal_context(tenant_id: int) -> str:
 def parking_lot(tenant_id: int) -> str:
     """Return the parking lot of a tenant."""
     return f"{tenant_prefix(tenant_id)}parking"
+
+
+def dnd_state(account: str, number: str) -> str:
+    """Return the presence state that says whether an extension is not to be disturbed."""
+    return f"{PRESENCE_PROVIDER}:{account}-dnd-{number}"
+
+
+def forward_state(account: str, number: str) -> str:
+    """Return the presence state that says where an extension's calls go; its message is the number."""
+    return f"{PRESENCE_PROVIDER}:{account}-forward-{number}"
 
 
 def tenant_of(name: str) -> int | None:

@@ -1,10 +1,12 @@
 """What all tenants' pages show: extensions, calls, queues, parked calls, conferences, and whether it is true."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
+from centralino.contract.live import ExtensionState
 from centralino.contract.model import Model
 from centralino.cti.ami.message import Message
 from centralino.cti.calls import Calls
+from centralino.cti.forwards import Forwards
 from centralino.cti.queues import Queues
 from centralino.cti.rooms import Rooms
 from centralino.cti.sections import Changes, Shelf, merge
@@ -20,6 +22,7 @@ class Boards:
         self.calls = Calls(self.extensions.number_of)
         self.queues = Queues(self.extensions.number_of)
         self.rooms = Rooms(self.extensions.number_of)
+        self.forwards = Forwards(self.extensions.server_of_extension)
         self._lost: set[str] = set()
         self._shelves: tuple[Shelf[Model], ...] = (  # type: ignore[assignment] # they are only read and emptied here
             self.calls.shelf,
@@ -31,6 +34,15 @@ class Boards:
     def section(self, tenant: int, section: str) -> Mapping[str, Model]:
         """Return one section of a tenant's board; extensions have a type of their own and are not among them."""
         return next(shelf for shelf in self._shelves if shelf.section == section).of(tenant)
+
+    def states(self, tenant: int, numbers: Collection[str] | None = None) -> dict[str, ExtensionState]:
+        """Return a tenant's extensions as its pages show them: all, or those of the numbers that there are."""
+        extensions, wish = self.extensions.of(tenant), self.forwards.of
+        return {
+            number: ExtensionState(state=e.state, since=e.since, **wish(tenant, number)._asdict())
+            for number in (extensions if numbers is None else sorted(numbers))
+            if (e := extensions.get(number)) is not None
+        }
 
     def connected(self, tenant: int) -> bool:
         """Tell whether a tenant's PBX is within reach; while any is not, a tenant without extensions may be on it."""
@@ -59,6 +71,8 @@ class Boards:
                 return {"queues": self.queues.replace(server, messages, now)}
             case "ParkedCalls":
                 return {"parked": self.rooms.replace_parked(server, messages, now)}
+            case "PresenceStateList":
+                return {"extensions": self.forwards.replace(server, messages)}
             case _:
                 return {"conferences": self.rooms.replace_conferences(server, messages, now)}
 
@@ -66,13 +80,16 @@ class Boards:
         """Grey the extensions of a PBX that is out of reach, and take away the rest; return what changed."""
         self._lost.add(server)
         changes = self.extensions.lose(server, now)
+        merge(changes, self.forwards.replace(server, []))
         merge(changes, {tenant: set() for tenant in self.extensions.tenants_of(server)})
         return {"extensions": changes, **self._empty(server, now)}
 
     def forget(self, server: str, now: int) -> dict[str, Changes]:
         """Drop all that a PBX told; return what changed."""
         self._lost.discard(server)
-        return {"extensions": self.extensions.replace(server, [], now), **self._empty(server, now)}
+        changes = self.extensions.replace(server, [], now)
+        merge(changes, self.forwards.replace(server, []))
+        return {"extensions": changes, **self._empty(server, now)}
 
     def _empty(self, server: str, now: int) -> dict[str, Changes]:
         return {

@@ -148,11 +148,13 @@ class Calls:
         linked = message.headers.get("Linkedid", "")
         call = self._call(server, message, linked, None)
         changes: Changes = {}
-        if call != linked:
+        # Who takes a parked call has that call's Linkedid already; the phone behind has the former one still, which is
+        # the Uniqueid of the first half.
+        for left in {linked, message.headers.get("Uniqueid", "")} - {call, ""}:
             # Those of it that enter a bridge of their own later, as the phone that takes a parked call may, come, too.
-            self._joined.setdefault(server, {})[linked] = call
+            self._joined.setdefault(server, {})[left] = call
             for unique, channel in list(self._channels.get(server, {}).items()):
-                if channel.call == linked:
+                if channel.call == left:
                     merge(changes, self._set(server, unique, channel._replace(call=call), now))
         return changes
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
-from centralino.cti import calls, queues, rooms
+from centralino.cti import calls, forwards, queues, rooms
 from centralino.cti.ami.connection import OUR_ACTIONS, Connection
 from centralino.cti.ami.message import Kind, Message
 from centralino.cti.boards import Boards
@@ -14,6 +14,7 @@ from centralino.cti.sections import Changes
 from centralino.cti.tenancy import hint_of, tenant_of_event
 from centralino.cti.web.feeds import Feeds
 
+_CORRECTS_PICTURE: Final = forwards.EVENTS | {"Hangup"}
 _ASKS_FOR_PICTURE: Final = frozenset(("FullyBooted", "Reload"))
 
 Tracker = Callable[[str, Message, int], Changes]
@@ -36,6 +37,7 @@ class Exchange:
             **dict.fromkeys(calls.EVENTS, ("calls", boards.calls.event)),
             **dict.fromkeys(queues.EVENTS, ("queues", boards.queues.event)),
             **dict.fromkeys(rooms.PARKING_EVENTS, ("parked", boards.rooms.parking)),
+            **dict.fromkeys(forwards.EVENTS, ("extensions", boards.forwards.event)),
             **dict.fromkeys(rooms.CONFERENCE_EVENTS, ("conferences", boards.rooms.conference)),
         }
 
@@ -82,7 +84,7 @@ class Exchange:
         tracker = self._trackers.get(name)
         if tracker is not None:
             section, track = tracker
-            if name == "Hangup":
+            if name in _CORRECTS_PICTURE:
                 picture.event(message)
             changes = track(server, message, now)
             if changes:

@@ -21,8 +21,16 @@ SPACING: Final = 2.0
 """Seconds between two questions at least."""
 ANSWER_TIMEOUT: Final = 10.0
 
-LISTS: Final = ("ExtensionStateList", "CoreShowChannels", "QueueStatus", "ParkedCalls", "ConfbridgeListRooms")
+LISTS: Final = (
+    "ExtensionStateList",
+    "CoreShowChannels",
+    "QueueStatus",
+    "ParkedCalls",
+    "ConfbridgeListRooms",
+    "PresenceStateList",
+)
 """The actions that together tell everything; each ends by an event with ``EventList: Complete``."""
+_LIST_OF: Final = {"ExtensionStatus": "ExtensionStateList", "PresenceStateChange": "PresenceStateList"}
 _ROOMS: Final = "ConfbridgeListRooms"
 _ROOM: Final = "ConfbridgeList"
 
@@ -71,8 +79,8 @@ class Picture:
             if message.name == "Hangup" and under_way.action == "CoreShowChannels":
                 gone = message.headers.get("Uniqueid")
                 under_way.messages = [m for m in under_way.messages if m.headers.get("Uniqueid") != gone]
-            elif message.name == "ExtensionStatus" and under_way.action == "ExtensionStateList":
-                # Of equal hints the last counts.
+            elif under_way.action == _LIST_OF.get(message.name):
+                # Of equal ones the last counts.
                 under_way.messages.append(message)
 
     def answer(self, message: Message) -> None:

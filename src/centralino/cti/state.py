@@ -80,6 +80,11 @@ class Extensions:
         """Return the tenants that have extensions on a PBX."""
         return {t for t, extensions in self._tenants.items() if any(e.server == server for e in extensions.values())}
 
+    def server_of_extension(self, tenant: int, number: str) -> str | None:
+        """Return the PBX that an extension is on."""
+        extension = self.of(tenant).get(number)
+        return None if extension is None else extension.server
+
     def of(self, tenant: int) -> Mapping[str, Extension]:
         """Return a tenant's extensions."""
         return self._tenants.get(tenant, {})
@@ -96,9 +101,9 @@ class Extensions:
             del extensions[hint.number]
             return True
         if known is not None and known.state == hint.state:
-            if known.server != server:
-                extensions[hint.number] = known._replace(server=server)
-            return False
+            extensions[hint.number] = known._replace(server=server)
+            # What its calls meet is told by its PBX, too.
+            return known.server != server
         extensions[hint.number] = Extension(hint.state, now, server)
         return True
 

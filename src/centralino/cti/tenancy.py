@@ -37,6 +37,12 @@ def _mailbox(value: str) -> int | None:
     return tenant_of(value.partition("@")[2])
 
 
+def _presentity(value: str) -> int | None:
+    """``CustomPresence:t175-dnd-101``: our own words for a presence state, which no caller chooses."""
+    provider, _, name = value.partition(":")
+    return tenant_of(name) if provider == names.PRESENCE_PROVIDER else None
+
+
 def _line(value: str) -> int | None:
     """``PJSIP/t175-…`` or ``Local/101@t175-internal/n``: what a queue rings is set by us, never by a caller."""
     context = value.partition("@")[2].partition("/")[0]
@@ -61,6 +67,7 @@ OWNERS: Final[Mapping[str, Mapping[str, Reader]]] = {
     # extensions and devices
     "ExtensionStatus": {"Context": tenant_of},
     "PresenceStatus": {"Context": tenant_of},
+    "PresenceStateChange": {"Presentity": _presentity},
     "DeviceStateChange": {"Device": tenant_of_channel},
     "PeerStatus": {"Peer": tenant_of_channel},
     "ContactStatus": {"AOR": tenant_of, "EndpointName": tenant_of},

@@ -33,7 +33,9 @@ async def furnished(stage: Stage) -> None:
 
 def actions(stage: Stage) -> list[dict[str, str]]:
     own = {"Login", "Ping", "ConfbridgeList", "ExtensionStateList", "CoreShowChannels", "QueueStatus", "ParkedCalls"}
-    return [sent for sent in stage.pbx01.sent if sent["Action"] not in own | {"ConfbridgeListRooms"}]
+    return [
+        sent for sent in stage.pbx01.sent if sent["Action"] not in own | {"ConfbridgeListRooms", "PresenceStateList"}
+    ]
 
 
 async def ask(browser: ClientConnection, **document: Any) -> dict[str, Any]:

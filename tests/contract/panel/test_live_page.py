@@ -2,133 +2,35 @@
 
 # ruff: noqa: ARG001, E501 - fixtures are asked for by their names
 
-import asyncio
-import queue
 import re
 import shutil
 import ssl
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from websockets.asyncio.server import ServerConnection, serve
 
 from centralino.contract.live import (
-    ActionMessage,
     Agent,
     Call,
     CallParty,
-    ChangeMessage,
     Conference,
-    ErrorMessage,
     ExtensionState,
-    HeartbeatMessage,
     Parked,
     Participant,
     Queue,
-    ResultMessage,
-    SnapshotMessage,
     State,
     Waiting,
 )
+from tests.contract.panel.live_proxy import Proxy
 from tests.ports import free_port
 from tests.unit.panel import environment
 from tests.unit.panel.samples import PASSWORD
 from tests.unit.panel.test_services import verified
-
-
-class Proxy:
-    """A CTI proxy for one page: says what a test tells it to say, with the numbers that the contract wants."""
-
-    def __init__(self, tls: ssl.SSLContext) -> None:
-        self.paths: queue.Queue[str] = queue.Queue()
-        self.asked: queue.Queue[ActionMessage] = queue.Queue()
-        self.refusal = ""
-        """Why every action is refused; carried out where empty."""
-        self._tls = tls
-        self._loop = asyncio.new_event_loop()
-        self._pages: set[ServerConnection] = set()
-        self._sequence = 0
-        self.missed: str | None = None
-        """The last change, for a page that was away."""
-        self.states: dict[str, State] = {"101": "free", "102": "unregistered"}
-        self._server: asyncio.Event
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),), daemon=True)
-        self._ready = threading.Event()
-        self._thread.start()
-        assert self._ready.wait(10)
-
-    async def _serve(self) -> None:
-        self._server = asyncio.Event()
-        async with serve(self._page, "localhost", environment.CTI_PORT, ssl=self._tls):
-            self._ready.set()
-            await self._server.wait()
-
-    async def _page(self, page: ServerConnection) -> None:
-        assert page.request is not None
-        self.paths.put(page.request.path)
-        await page.send(self._first(page.request.path))
-        self._pages.add(page)
-        async for text in page:
-            asked = ActionMessage.model_validate_json(text)
-            self.asked.put(asked)
-            answer = ErrorMessage(code="failed", message=self.refusal, id=asked.id) if self.refusal else None
-            await page.send((answer or ResultMessage(id=asked.id)).model_dump_json())
-        self._pages.discard(page)
-
-    def _first(self, path: str) -> str:
-        """Return what a page is sent first: what it missed where it tells, else everything."""
-        since = path.partition("&since=")[2]
-        if since == str(self._sequence):
-            return HeartbeatMessage(seq=self._sequence).model_dump_json()
-        if self.missed is not None and since == str(self._sequence - 1):
-            return self.missed
-        extensions = {number: self._since(state) for number, state in self.states.items()}
-        return SnapshotMessage(seq=self._sequence, extensions=extensions).model_dump_json()
-
-    @staticmethod
-    def _since(state: State) -> ExtensionState:
-        return ExtensionState(state=state, since=int(time.time() * 1000) - 65_000)
-
-    def change(self, number: str, state: State, *, skip: int = 0) -> None:
-        """Tell all pages of a change; with ``skip``, leave so many messages out."""
-        self.states[number] = state
-        self._sequence += 1 + skip
-        text = ChangeMessage(seq=self._sequence, extensions={number: self._since(state)}).model_dump_json()
-        self.missed = None if skip else text
-        self._do(lambda page: page.send(text))
-
-    def tell(self, **sections: Any) -> None:
-        """Tell all pages what is new in sections beside the extensions."""
-        self._sequence += 1
-        text = ChangeMessage(seq=self._sequence, extensions={}, **sections).model_dump_json()
-        self.missed = text
-        self._do(lambda page: page.send(text))
-
-    def forget(self) -> None:
-        """Begin other numbers, as after a restart."""
-        self._sequence += 100
-        self.missed = None
-
-    def drop(self) -> None:
-        """Close all connections."""
-        self._do(lambda page: page.close())
-
-    def _do(self, what: object) -> None:
-        async def each() -> None:
-            for page in list(self._pages):
-                await what(page)  # type: ignore[operator]
-
-        asyncio.run_coroutine_threadsafe(each(), self._loop).result(10)
-
-    def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._server.set)
-        self._thread.join(10)
 
 
 @pytest.fixture(scope="module")
@@ -180,21 +82,35 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def page(two_tenants: None, address: str, browser: Browser) -> Iterator[Page]:
-    """Log in as Anna of 175; fail on anything that the browser complains about."""
+@contextmanager
+def logged_in(address: str, browser: Browser, login: str) -> Iterator[Page]:
+    """Open somebody's live page; fail on anything that the browser complains about."""
     context = browser.new_context(ignore_https_errors=True)
     page = context.new_page()
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("console", lambda message: complaints.append(message.text) if "Security Policy" in message.text else None)
     page.goto(address)
-    page.fill("input[name=username]", "anna@175.example")
+    page.fill("input[name=username]", login)
     page.fill("input[name=password]", PASSWORD)
     page.click("button[type=submit]")
     yield page
     context.close()
     assert complaints == []
+
+
+@pytest.fixture
+def page(two_tenants: None, address: str, browser: Browser) -> Iterator[Page]:
+    """Log in as Anna of 175, a user."""
+    with logged_in(address, browser, "anna@175.example") as page:
+        yield page
+
+
+@pytest.fixture
+def leader(two_tenants: None, address: str, browser: Browser) -> Iterator[Page]:
+    """Log in as the administrator of 175, who has no extension."""
+    with logged_in(address, browser, "admin@175.example") as page:
+        yield page
 
 
 def state(page: Page, number: str, state: str) -> None:
@@ -361,6 +277,54 @@ def test_a_person_parks_whom_he_talks_to_and_takes_who_is_parked(page: Page, pro
     page.get_by_role("button", name="Take").click()
     asked = proxy.asked.get(timeout=10)
     assert (asked.action, asked.number) == ("originate", "*85701")
+
+
+def test_a_person_says_what_his_callers_meet_and_all_see_it(page: Page, proxy: Proxy) -> None:
+    state(page, "101", "free")
+    tile, form = page.locator('[data-extension="101"]'), page.locator("[data-wishes]")
+    dnd, stop = form.get_by_role("button", name="Do not disturb"), form.get_by_role("button", name="Stop forwarding")
+    expect(tile.locator("[data-wish]")).to_be_hidden()
+    expect(dnd).to_have_attribute("aria-pressed", "false")
+    expect(stop).to_be_hidden()
+    dnd.click()
+    asked = proxy.asked.get(timeout=10)
+    assert (asked.action, asked.on, asked.extension) == ("dnd", True, "101")
+    form.get_by_label("Forward to number").fill("102")
+    page.keyboard.press("Enter")
+    asked = proxy.asked.get(timeout=10)
+    assert (asked.action, asked.number, asked.extension) == ("forward", "102", "101")
+    expect(form.get_by_label("Forward to number")).to_have_value("")
+    proxy.tell(extensions={"101": ExtensionState(state="free", since=NOW, dnd=True, forward="102")})
+    expect(tile).to_contain_text("Do not disturb, Forwarded to 102")
+    expect(page.locator("[data-voice]")).to_contain_text("Free, Do not disturb, Forwarded to 102", timeout=10_000)
+    expect(dnd).to_have_attribute("aria-pressed", "true")
+    expect(stop).to_have_text("Stop forwarding to 102")
+    dnd.click()
+    assert proxy.asked.get(timeout=10).on is False
+    stop.click()
+    asked = proxy.asked.get(timeout=10)
+    assert (asked.action, asked.number) == ("forward", "")
+    proxy.change("101", "busy")
+    expect(tile.locator("[data-wish]")).to_be_hidden()
+    form.get_by_label("Forward to number").fill("*78")
+    page.keyboard.press("Enter")
+    expect(form.locator("input:invalid")).to_have_count(1)
+    proxy.stop()
+    expect(dnd).to_be_disabled()
+
+
+def test_who_leads_chooses_whose_calls_to_forward(leader: Page, proxy: Proxy) -> None:
+    state(leader, "102", "unregistered")
+    proxy.tell(extensions={"102": ExtensionState(state="free", since=NOW, dnd=True)})
+    form = leader.locator("[data-wishes]")
+    dnd = form.get_by_role("button", name="Do not disturb")
+    expect(dnd).to_have_attribute("aria-pressed", "false")
+    form.get_by_label("Extension").select_option("102")
+    expect(dnd).to_have_attribute("aria-pressed", "true")
+    form.get_by_label("Forward to number").fill("101")
+    form.get_by_role("button", name="Forward", exact=True).click()
+    asked = proxy.asked.get(timeout=10)
+    assert (asked.action, asked.number, asked.extension) == ("forward", "101", "102")
 
 
 def test_a_refusal_is_read_and_a_user_is_offered_no_more_than_he_may(page: Page, proxy: Proxy) -> None:

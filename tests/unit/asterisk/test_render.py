@@ -49,7 +49,7 @@ def test_each_device_is_an_endpoint_with_its_own_log_in_and_address() -> None:
 def test_an_extension_rings_and_is_watched_over_all_its_devices() -> None:
     text = render(snapshot()).files["extensions.conf"]
     both = "PJSIP/t175-aaaaaaaaaaa1&PJSIP/t175-aaaaaaaaaaa2"
-    assert f"exten => 101,hint,{both}\nexten => 101,1,Gosub(centralino-ring,s,1(t175,{both}))\n" in text
+    assert f"exten => 101,hint,{both}\nexten => 101,1,Gosub(centralino-ring,s,1(t175,{both},101))\n" in text
     assert "exten => 0199,hint,PJSIP/t175-none\n" in text
 
 
@@ -60,6 +60,20 @@ def test_each_tenant_has_a_parking_lot_and_takes_calls_from_its_own_alone() -> N
     for tenant in ("t9", "t175"):
         assert f"exten => _*85XXX,1,ParkedCall({tenant}-parking,${{EXTEN:3}})\n" in contexts[f"{tenant}-internal"]
         assert len(re.findall(r"t\d+-parking", contexts[f"{tenant}-internal"])) == 1
+
+
+def test_codes_set_what_the_ring_reads_of_the_same_tenant() -> None:
+    """What both do is tried in molecule/cti, on Asterisk."""
+    contexts = _contexts(render(snapshot()).files["extensions.conf"])
+    for tenant in ("t9", "t175"):
+        body = contexts[f"{tenant}-internal"]
+        wishes = re.findall(r"exten => (\S+),1,Gosub\(centralino-wish,s,1\((\w+),", body)
+        assert wishes == [(code, tenant) for code in ("*78", "*79", "_*72X.", "*73")]
+    ring, note = contexts["centralino-ring"], contexts["centralino-wish"]
+    for kind in ("dnd", "forward"):
+        assert f"PRESENCE_STATE(CustomPresence:${{ARG1}}-{kind}-${{ARG3}})" in re.sub(r",(value|message)\)", ")", ring)
+    assert "Set(PRESENCE_STATE(CustomPresence:${ARG1}-${ARG3}-${CENTRALINO_EXTENSION})=" in note
+    assert set(re.findall(r"Goto\((\S+),\S+,1\)", ring)) == {"${ARG1}-internal"}
 
 
 def test_the_order_of_a_snapshot_changes_nothing() -> None:

@@ -168,6 +168,21 @@ def test_a_local_channel_in_the_bridge_brings_its_call_along() -> None:
     assert made.calls.replace("pbx01", listed, 7) == {}, "a new picture leaves it one"
 
 
+def test_a_call_that_is_taken_from_a_parking_space_is_one() -> None:
+    """As Asterisk 22.10 tells it: the half that takes the call has that call's Linkedid, its phone the former one."""
+    for phone_first in (True, False):
+        made = boards()
+        for channel, unique, linked in ((ANNA, "23", "22"), (BERT, "26", "24")):
+            begin = event("Newchannel", Channel=channel, Uniqueid=unique, Linkedid=linked, ChannelState="6")
+            made.calls.event("pbx01", begin, 5)
+        told = [enter(BERT, "26", "24", "phone"), enter(LOCAL.replace(";1", ";2"), "25", "24", "phone")]
+        taken = [enter(ANNA, "23", "22", "taken"), enter(LOCAL, "24", "22", "taken")]
+        for message in (*told, *taken) if phone_first else (*taken, *told):
+            made.calls.event("pbx01", message, 6)
+        (call,) = dump(made, "calls").values()
+        assert [party["channel"] for party in call["parties"]] == [ANNA, BERT]
+
+
 def test_nothing_is_kept_of_calls_that_are_over() -> None:
     made = two_calls()
     made.calls.event("pbx01", enter(LOCAL, "3", "2", "bridge1"), 6)

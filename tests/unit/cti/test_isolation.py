@@ -46,6 +46,7 @@ NAMES = [
 ]
 TEXTS = ["PJSIP/{}-annas0phone0,30", "x=({}-y)", "PJSIP/a&PJSIP/{}-b", "hint:101@{}-internal", "{}", "1", "", "6"]
 NUMBERS = ["1", "2", "101", "6"]
+PRESENTITIES = ["CustomPresence:{}-dnd-101", "CustomPresence:{}-forward-101", "CustomPresence:101", "{}-dnd-101", ""]
 
 
 def values(field: str) -> st.SearchStrategy[str]:
@@ -54,6 +55,8 @@ def values(field: str) -> st.SearchStrategy[str]:
         return st.sampled_from(["Anna", "101", "<unknown>", ""])
     if field.endswith(("Channel", "Newname", "Device", "Peer")):
         return st.sampled_from(CHANNELS)
+    if field == "Presentity":
+        return st.sampled_from(PRESENTITIES)
     if field.endswith(("Uniqueid", "Linkedid", "Position", "Status", "State", "ParkingSpace")):
         return st.sampled_from(NUMBERS)
     if field.endswith(("Context", "Queue", "Conference", "Parkinglot", "Mailbox", "AOR", "Name", "Code", "Interface")):
@@ -102,6 +105,7 @@ def test_every_kind_of_event_that_may_pass_does_pass() -> None:
             h: "t175-x" for h in ("Queue", "Context", "Conference", "Parkinglot", "AOR", "EndpointName") if h in owners
         }
         fields |= {h: "101@t175-voicemail" for h in ("Mailbox",) if h in owners}
+        fields |= {h: "CustomPresence:t175-dnd-101" for h in ("Presentity",) if h in owners}
         (whole,) = Splitter().feed(frame(name, fields))
         assert tenant_of_event(parse(whole)) == 175, name
 

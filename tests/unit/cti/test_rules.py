@@ -1,5 +1,6 @@
 """Who may do what: by example, and nothing of another tenant's for any action whatever."""
 
+import re
 from functools import lru_cache
 from typing import Any
 
@@ -31,6 +32,7 @@ def facts() -> Facts:
         (175, "102", "t175-berts0phone0"),
         (175, "103", "t175-carls0phone0"),
         (176, "101", "t176-somebody0000"),
+        (176, "201", "t176-nobody000000"),
     ):
         boards.extensions.apply("pbx01", Hint(tenant, number, "free", (endpoint,)), 1)
     for unique, (name, linked) in enumerate(((ANNA, "1"), (BERT, "1"), (CARL, "3"), (THEIRS, "4"))):
@@ -92,6 +94,14 @@ def test_what_a_user_may() -> None:
     )
 
 
+def test_what_one_s_callers_meet_is_written_where_the_dialplan_reads_it() -> None:
+    dnd, forward = (f"PRESENCE_STATE(CustomPresence:t175-{kind}-101)" for kind in ("dnd", "forward"))
+    assert live("dnd", on=True) == ("Setvar", {"Variable": dnd, "Value": "dnd,dnd,"})
+    assert live("dnd", on=False) == ("Setvar", {"Variable": dnd, "Value": "available,dnd,"})
+    assert live("forward", number="103") == ("Setvar", {"Variable": forward, "Value": "xa,forward,103"})
+    assert live("forward", number="") == ("Setvar", {"Variable": forward, "Value": "available,forward,"})
+
+
 def test_what_a_user_may_not_and_a_supervisor_may() -> None:
     lead = actor("supervisor")
     for action, fields, field in (
@@ -100,6 +110,8 @@ def test_what_a_user_may_not_and_a_supervisor_may() -> None:
         ("park", {"channel": CARL}, "channel"),
         ("queue_add", {"queue": "sales", "extension": "103"}, "extension"),
         ("queue_pause", {"paused": False, "extension": "103"}, "extension"),
+        ("dnd", {"on": True, "extension": "103"}, "extension"),
+        ("forward", {"number": "101", "extension": "103"}, "extension"),
         ("listen", {"channel": CARL}, "action"),
         ("whisper", {"channel": CARL}, "action"),
     ):
@@ -123,6 +135,16 @@ def test_what_a_user_may_not_and_a_supervisor_may() -> None:
         ("queue_add", {"queue": "secret"}, "unknown_queue", "queue"),
         ("queue_add", {"queue": "nowhere"}, "unknown_queue", "queue"),
         ("queue_pause", {"paused": True, "reason": "a\r\nSecret: b"}, "bad_value", "reason"),
+        ("dnd", {}, "field_missing", "on"),
+        ("dnd", {"on": True, "extension": "999"}, "unknown_extension", "extension"),
+        ("dnd", {"on": True, "number": "103"}, "field_refused", "number"),
+        ("forward", {}, "field_missing", "number"),
+        ("forward", {"number": "103", "extension": "201"}, "unknown_extension", "extension"),
+        ("forward", {"number": "101"}, "bad_value", "number"),
+        ("forward", {"number": "201"}, "unknown_extension", "number"),
+        ("forward", {"number": "*78"}, "unknown_extension", "number"),
+        ("forward", {"number": "103,x)=t176"}, "unknown_extension", "number"),
+        ("forward", {"number": "102\r\nVariable: X"}, "unknown_extension", "number"),
         ("command", {}, "unknown_action", "action"),
     ],
 )
@@ -134,6 +156,7 @@ def test_without_an_extension_there_is_no_call() -> None:
     nobody = actor("administrator", None)
     assert refusal("originate", nobody, number="1") == ("no_extension", "action")
     assert refusal("queue_remove", nobody, queue="sales") == ("field_missing", "extension")
+    assert refusal("dnd", nobody, on=True) == ("field_missing", "extension")
     assert live("hangup", nobody, channel=CARL)[0] == "Hangup"
 
 
@@ -155,6 +178,8 @@ TO = {"Exten": "1", "Context": "t175-internal"}
         ("Redirect", {"Channel": ANNA, "Exten": "1", "Context": "default", "Priority": "1"}, "not_allowed", "Context"),
         ("Redirect", {"Channel": ANNA, "ExtraChannel": THEIRS}, "field_refused", "ExtraChannel"),
         ("QueueAdd", {"Queue": "t176-secret", "Interface": "PJSIP/t175-annas0phone0"}, "unknown_queue", "Queue"),
+        ("Setvar", {"Variable": "PRESENCE_STATE(CustomPresence:t175-dnd-101)"}, "unknown_action", "Action"),
+        ("DBPut", {"Family": "CustomPresence", "Key": "t175-dnd-101", "Val": "dnd"}, "unknown_action", "Action"),
         ("Command", {"Command": "core stop now"}, "unknown_action", "Action"),
         ("Login", {}, "unknown_action", "Action"),
         ("UpdateConfig", {}, "unknown_action", "Action"),
@@ -178,8 +203,9 @@ def test_a_raw_action_that_may_be_keeps_its_headers_and_their_order() -> None:
 VALUES = st.one_of(
     st.sampled_from(
         [
-            ANNA, BERT, CARL, THEIRS, "101", "103", "1", "true", "t175-sales", "t176-secret", "t175-internal", "sales",
-            "t176-internal", "Local/101@t175-internal/n", "Local/101@t176-internal/n", "PJSIP/t175-annas0phone0",
+            ANNA, BERT, CARL, THEIRS, "101", "103", "201", "1", "true", "t175-sales", "t176-secret", "t175-internal",
+            "sales", "t176-internal",
+            "Local/101@t175-internal/n", "Local/101@t176-internal/n", "PJSIP/t175-annas0phone0",
             "PJSIP/t176-somebody0000", "t176-parking", "t176", "hint:101@t176-internal", "x\r\nChannel: t176-x",
             "PJSIP/t175-annas0phone0&PJSIP/t176-somebody0000", "secret", "../t176-secret",
         ]
@@ -212,7 +238,8 @@ FIELDS = st.fixed_dictionaries(
         "number": VALUES,
         "channel": VALUES,
         "queue": VALUES,
-        "extension": st.sampled_from(["101", "103", "999"]),
+        "extension": st.sampled_from(["101", "103", "201", "999"]),
+        "on": st.booleans(),
         "paused": st.booleans(),
         "reason": VALUES,
         "attended": st.booleans(),
@@ -227,4 +254,8 @@ def test_no_wish_of_a_page_names_another_tenant(role: str, action: str, fields: 
         made = order(actor(role), ActionMessage.model_validate({"action": action, **fields}))
     except (RefusedError, ValueError):
         return
-    assert "t176" not in encode(made.action, {k: v for k, v in made.fields.items() if k not in FREE_TEXT}).decode()
+    frame = encode(made.action, {k: v for k, v in made.fields.items() if k not in FREE_TEXT}).decode()
+    assert "t176" not in frame
+    if made.action == "Setvar":
+        assert re.fullmatch(r"PRESENCE_STATE\(CustomPresence:t175-(dnd|forward)-10[123]\)", made.fields["Variable"])
+        assert re.fullmatch(r"(available|dnd|xa),(dnd|forward),(10[123])?", made.fields["Value"])

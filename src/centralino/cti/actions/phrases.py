@@ -10,9 +10,11 @@ from centralino.cti.actions.rules import (
     Order,
     RefusedError,
     decide,
+    forwarded,
     line_of,
     own_line,
     picked_up,
+    quieted,
     spied,
 )
 
@@ -87,11 +89,16 @@ def _park(actor: Actor, given: _Fields) -> Order:
     return decide(actor, "Park", {"Channel": given["channel"], "Parkinglot": parking_lot(actor.claims.tenant)})
 
 
-def _member(actor: Actor, given: _Fields) -> dict[str, str]:
-    tenant = actor.claims.tenant
-    number = given.get("extension") or actor.claims.extension
+def _extension(actor: Actor, given: _Fields) -> str:
+    number: str | None = given.get("extension") or actor.claims.extension
     if number is None:
         raise RefusedError("field_missing", "you have no extension of your own: name one", "extension")
+    return number
+
+
+def _member(actor: Actor, given: _Fields) -> dict[str, str]:
+    tenant = actor.claims.tenant
+    number = _extension(actor, given)
     queue = {"Queue": tenant_prefix(tenant) + given["queue"]} if "queue" in given else {}
     return {**queue, "Interface": line_of(tenant, number)}
 
@@ -122,6 +129,12 @@ PHRASES: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...], Callable[[Ac
     "queue_add": (("queue",), ("extension",), _queue_add),
     "queue_remove": (("queue",), ("extension",), _queue_remove),
     "queue_pause": (("paused",), ("queue", "extension", "reason"), _queue_pause),
+    "dnd": (("on",), ("extension",), lambda actor, given: quieted(actor, _extension(actor, given), on=given["on"])),
+    "forward": (
+        ("number",),
+        ("extension",),
+        lambda actor, given: forwarded(actor, _extension(actor, given), given["number"]),
+    ),
     "listen": (("channel",), (), lambda actor, given: spied(actor, given["channel"], whisper=False)),
     "whisper": (("channel",), (), lambda actor, given: spied(actor, given["channel"], whisper=True)),
 }

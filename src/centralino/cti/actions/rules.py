@@ -11,7 +11,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
-from centralino.contract.names import account_code, internal_context, parking_lot
+from centralino.contract.names import (
+    DISTURB,
+    DO_NOT_DISTURB,
+    FORWARDED,
+    account_code,
+    dnd_state,
+    forward_state,
+    internal_context,
+    parking_lot,
+)
 from centralino.contract.tokens import Claims
 from centralino.cti.calls import endpoint_of
 from centralino.cti.tenancy import tenant_of
@@ -286,6 +295,43 @@ def _application(actor: Actor, application: str, data: str, channel: str) -> Ord
         "Async": "true",
     }
     return Order(_server(actor, {"Channel": channel}), "Originate", fields)
+
+
+def quieted(actor: Actor, number: str, *, on: bool) -> Order:
+    """Return what turns an extension's do-not-disturb on or off; users do so for their own.
+
+    Raises:
+        RefusedError: see :func:`decide`.
+
+    """
+    _verify(actor, _line, "extension", line_of(actor.claims.tenant, number))
+    state = DO_NOT_DISTURB if on else DISTURB
+    return _presence(actor, dnd_state(account_code(actor.claims.tenant), number), f"{state},dnd,")
+
+
+def forwarded(actor: Actor, number: str, to: str) -> Order:
+    """Return what forwards an extension's calls to another of the tenant, or to nowhere where ``to`` is empty.
+
+    No other number leads anywhere in a tenant's context, and a feature code is none that calls could go to.
+
+    Raises:
+        RefusedError: see :func:`decide`.
+
+    """
+    tenant = actor.claims.tenant
+    _verify(actor, _line, "extension", line_of(tenant, number))
+    if to == number:
+        raise RefusedError("bad_value", "an extension cannot be forwarded to itself: write another", "number")
+    if to and not actor.facts.extension(tenant, to):
+        raise RefusedError("unknown_extension", "calls can be forwarded to an extension of yours only", "number")
+    state = FORWARDED if to else DISTURB
+    return _presence(actor, forward_state(account_code(tenant), number), f"{state},forward,{to}")
+
+
+def _presence(actor: Actor, name: str, value: str) -> Order:
+    """Return what writes a presence state, which Asterisk keeps over a restart and the dialplan reads."""
+    fields = {"Variable": f"PRESENCE_STATE({name})", "Value": value}
+    return Order(_server(actor, fields), "Setvar", fields)
 
 
 def own_line(actor: Actor) -> str:

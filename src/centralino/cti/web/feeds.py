@@ -12,13 +12,12 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any, Final, Literal, Protocol, override
 
-from centralino.contract.live import ChangeMessage, ExtensionState, HeartbeatMessage, SnapshotMessage
+from centralino.contract.live import ChangeMessage, HeartbeatMessage, SnapshotMessage
 from centralino.contract.model import Model
 from centralino.contract.names import internal_context
 from centralino.cti.ami.message import Message
 from centralino.cti.boards import Boards
 from centralino.cti.metrics import Counts
-from centralino.cti.state import Extension
 from centralino.cti.web import amiws, frames
 
 Format = Literal["live", "amiws"]
@@ -91,14 +90,13 @@ class LiveFeed(Feed):
             return b""
         self._seq += 1
         self._snapshot = None
-        now = self._boards.extensions.of(self.tenant)
-        states = {number: now[number] for number in sorted(numbers) if number in now}
+        states = self._boards.states(self.tenant, numbers)
         if len(states) < len(numbers):
             # An extension vanished, which a change cannot say: all readers get the whole picture.
             self._connected = connected
             self._history.clear()
             return self.snapshot()
-        fields: dict[str, Any] = {"seq": self._seq, "extensions": _states(states), **told}
+        fields: dict[str, Any] = {"seq": self._seq, "extensions": states, **told}
         if connected != self._connected:
             self._connected = fields["connected"] = connected
         unchanged = {"connected", *SECTIONS} - fields.keys()
@@ -113,7 +111,7 @@ class LiveFeed(Feed):
             message = SnapshotMessage(
                 seq=self._seq,
                 connected=self._boards.connected(self.tenant),
-                extensions=_states(self._boards.extensions.of(self.tenant)),
+                extensions=self._boards.states(self.tenant),
                 **{section: self._boards.section(self.tenant, section) for section in SECTIONS},  # type: ignore[arg-type]
             )
             self._snapshot = frames.text(message.model_dump_json().encode())
@@ -166,10 +164,6 @@ class AmiwsFeed(Feed):
             )
             for number, extension in sorted(self._boards.extensions.of(self.tenant).items())
         )
-
-
-def _states(extensions: Mapping[str, Extension]) -> dict[str, ExtensionState]:
-    return {number: ExtensionState(state=e.state, since=e.since) for number, e in extensions.items()}
 
 
 class Feeds:

@@ -2,7 +2,6 @@
 
 import { duration, everySecond } from "./clock.js";
 
-const NOTICE_TIME = 8_000;
 const COLOURS = { ringing: "ringing", up: "busy", held: "held" }; // a call's state → the tiles' state
 
 /** How a person writes whom they talk to: "101 Anna", or the number alone. */
@@ -11,21 +10,17 @@ function written({ extension, number, name }) {
 }
 
 export class Activity {
-  #act;
+  #asking;
   #own; // the extension of who looks; empty where there is none
   #leads; // whether they may act for others
   #line; // the template of a line
-  #notice;
-  #clearing = null;
   #sections = new Map(); // name of the section → {element, list, count, build, entries: name → element}
 
-  /** `act(action)` answers a promise of null, or of the sentence why the action was refused. */
-  constructor(root, act) {
-    this.#act = act;
+  constructor(root, asking) {
+    this.#asking = asking;
     this.#own = root.dataset.own;
     this.#leads = "leads" in root.dataset;
     this.#line = root.querySelector("[data-line]");
-    this.#notice = root.querySelector("[data-notice]");
     const builders = {
       calls: (_, call) => this.#call(call),
       queues: (name, queue) => this.#group(name, [
@@ -43,7 +38,7 @@ export class Activity {
     }
     root.addEventListener("click", ({ target }) => {
       const button = target.closest("[data-call]");
-      if (button) this.#ask(button, { action: "originate", number: button.dataset.call });
+      if (button) this.#asking.ask(button, { action: "originate", number: button.dataset.call });
     });
     everySecond(() => this.#tick());
   }
@@ -145,18 +140,8 @@ export class Activity {
     button.type = "button";
     button.className = "btn btn-sm btn-outline-secondary";
     button.textContent = label;
-    button.addEventListener("click", () => this.#ask(button, action));
+    button.addEventListener("click", () => this.#asking.ask(button, action));
     return button;
-  }
-
-  async #ask(button, action) {
-    button.disabled = true;
-    const refused = await this.#act(action);
-    button.disabled = false;
-    clearTimeout(this.#clearing);
-    this.#notice.hidden = !refused;
-    this.#notice.textContent = refused ?? "";
-    if (refused) this.#clearing = setTimeout(() => (this.#notice.hidden = true), NOTICE_TIME);
   }
 
   #tick() {

@@ -1,13 +1,14 @@
 // The tiles: their states, their clocks, the legend's counts, the filter, and what is read aloud.
 
 import { duration, everySecond } from "./clock.js";
+import { wished } from "./wishes.js";
 
 const ANNOUNCE_EVERY = 3_000;
 const ANNOUNCED_SINGLY = 3;
 const CALL_STATES = new Set(["busy", "ringing", "held"]);
 
 export class Grid {
-  #tiles = new Map(); // number → {element, label, clock, state, since, text}
+  #tiles = new Map(); // number → {element, label, clock, wish, state, since, text}
   #labels = new Map(); // state → what people call it
   #counts = new Map(); // state → its number in the legend
   #chips = [];
@@ -34,6 +35,7 @@ export class Grid {
         element,
         label: element.querySelector("[data-label]"),
         clock: element.querySelector("[data-clock]"),
+        wish: element.querySelector("[data-wish]"),
         state: "unknown",
         since: 0,
         text: `${element.dataset.extension} ${element.dataset.name}`.toLocaleLowerCase(),
@@ -80,6 +82,7 @@ export class Grid {
       tile.element.dataset.state = state;
       tile.label.textContent = this.#labels.get(state) ?? "Unknown";
     }
+    tile.wish.textContent = wished(now);
     this.#clock(tile);
   }
 
@@ -134,6 +137,11 @@ export class Grid {
     }
   }
 
+  #said({ element, label, wish }) {
+    const words = [label.textContent, wish.textContent].filter(Boolean).join(", ");
+    return `${element.dataset.extension} ${element.dataset.name}: ${words}`;
+  }
+
   #say() {
     this.#saying = null;
     const shown = [...this.#unsaid].filter((tile) => !tile.element.hidden);
@@ -141,6 +149,6 @@ export class Grid {
     this.#voice.textContent =
       shown.length > ANNOUNCED_SINGLY
         ? `${shown.length} extensions changed`
-        : shown.map(({ element, label }) => `${element.dataset.extension} ${element.dataset.name}: ${label.textContent}`).join(". ");
+        : shown.map((tile) => this.#said(tile)).join(". ");
   }
 }

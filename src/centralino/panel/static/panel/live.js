@@ -1,14 +1,18 @@
 // The live page: the server renders the tiles without a state, this brings the states.
 
 import { Activity } from "./activity.js";
+import { Asking } from "./asking.js";
 import { Connection } from "./connection.js";
 import { Grid } from "./grid.js";
+import { Wishes } from "./wishes.js";
 
 const root = document.querySelector("[data-live]");
 const banner = root.querySelector("[data-banner]");
 const status = root.querySelector("[data-status]");
 const grid = new Grid(root);
-const activity = new Activity(root, (action) => connection.act(action));
+const asking = new Asking(root, (action) => connection.act(action));
+const activity = new Activity(root, asking);
+const wishes = new Wishes(root, asking);
 
 function show(connection) {
   if (root.dataset.live === connection) return;
@@ -33,15 +37,18 @@ const connection = new Connection(takeToken, {
   snapshot(picture) {
     grid.snapshot(picture.extensions);
     activity.snapshot(picture);
+    wishes.snapshot(picture.extensions);
     show("connected");
   },
   change(sections) {
     grid.change(sections.extensions);
     activity.change(sections);
+    wishes.change(sections.extensions);
   },
   lost() {
     grid.forget();
     activity.forget();
+    wishes.forget();
     show("lost");
   },
   loggedOut() {
