@@ -49,16 +49,18 @@ def asterisk(host: Host, command: str) -> None:
 
 
 def browser(address: str, query: str, origin: str = ORIGIN) -> ClientConnection:
+    """Connect; again where the line breaks off in the handshake, as the page does. A refusal is no such break."""
     context = ssl.create_default_context(cafile=CA)
-    return connect(f"wss://{address}:8777{query}", ssl=context, origin=Origin(origin), proxy=None)
 
+    def attempt() -> ClientConnection | None:
+        try:
+            return connect(f"wss://{address}:8777{query}", ssl=context, origin=Origin(origin), proxy=None)
+        except InvalidMessage:
+            return None
 
-def _connected(address: str, token: str) -> ClientConnection | None:
-    """Connect; None where the line breaks off in the handshake, after which the page tries again."""
-    try:
-        return browser(address, f"/live?token={token}")
-    except InvalidMessage:
-        return None
+    connection = within(10, attempt)
+    assert connection is not None, "every handshake breaks off"
+    return connection
 
 
 class Refused(Exception):  # noqa: N818 - what the page is told, not a fault of the test
@@ -69,7 +71,7 @@ class LivePage:
     """One person's live page: what it shows, and what its person asks for."""
 
     def __init__(self, address: str, token: str) -> None:
-        self._connection = within(10, lambda: _connected(address, token))
+        self._connection = browser(address, f"/live?token={token}")
         self._asked = 0
         self.shows: dict[str, dict[str, Any]] = {}
         """The sections, each by key."""
