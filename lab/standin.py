@@ -70,8 +70,7 @@ def stop(paths: Paths) -> None:
 def answers(paths: Paths) -> bool:
     """Tell whether the API answers with the certificate of this lab."""
     try:
-        context = ssl.create_default_context(cafile=paths.proxmox / "ca.pem")
-        connection = http.client.HTTPSConnection(HOST, port(), timeout=2, context=context)
+        connection = _connection(paths, timeout=2)
         connection.request("GET", "/api2/json/version")
         return connection.getresponse().status == http.HTTPStatus.UNAUTHORIZED
     except OSError:
@@ -85,8 +84,7 @@ def switch(paths: Paths, node: str, power: Literal["lost", "back"]) -> list[str]
     """
     try:
         token = json.loads((paths.proxmox / "token.json").read_text())
-        context = ssl.create_default_context(cafile=paths.proxmox / "ca.pem")
-        connection = http.client.HTTPSConnection(HOST, port(), timeout=60, context=context)
+        connection = _connection(paths, timeout=60)
         header = {"Authorization": f"PVEAPIToken={token['id']}={token['secret']}"}
         connection.request("POST", f"/lab/nodes/{node}/{power}", headers=header)
         answer = connection.getresponse()
@@ -96,6 +94,11 @@ def switch(paths: Paths, node: str, power: Literal["lost", "back"]) -> list[str]
     if answer.status != http.HTTPStatus.OK:
         raise LabError(f"{node}: {str(told['message']).strip()}: the nodes are {', '.join(NODES)}")
     return [str(name) for name in told["data"]]
+
+
+def _connection(paths: Paths, *, timeout: float) -> http.client.HTTPSConnection:
+    context = ssl.create_default_context(cafile=paths.proxmox / "ca.pem")
+    return http.client.HTTPSConnection(HOST, port(), timeout=timeout, context=context)
 
 
 def who_listens(number: int) -> str:

@@ -8,6 +8,7 @@ import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 from proxmox import hooks, probes, relocation, session, show
@@ -86,7 +87,7 @@ class _Run:
     def _take(self, step: Step, report: Report) -> None:
         standing_by = [one.name for one in self._steps if one.role is Role.STANDBY]
         if self._hook is not None and step.role is Role.CALLS and standing_by:
-            self._switch(standing_by[-1])
+            _switch(self._hook, standing_by[-1])
             self._hook = None
         self._changed = True
         try:
@@ -99,21 +100,6 @@ class _Run:
         if not self._options.json:
             number = f"{len(self._steps) - len(self._todo) + len(self._moved)}/{len(self._steps)}"
             session.write(f"{number} {_line(step)}: it is there and answers")
-
-    def _switch(self, name: str) -> None:
-        hook = self._hook
-        if hook is None:
-            return
-        try:
-            said = hooks.run(hook, name)
-        except hooks.BrokenHookError as error:
-            said = str(error)
-        if said:
-            raise ProvisionerError(
-                f"proxmox_switch_hook: {shown(hook)} does not direct calls to {name} ({said}): correct it, then run "
-                "again; no PBX that carries calls was touched"
-            )
-        session.say(f"{shown(hook)}: new calls go to {name}")
 
     def _ask_before(self, step: Step, report: Report) -> None:
         try:
@@ -189,6 +175,20 @@ class _Run:
             "back": {step.name: self._way.back(step) for step in moved},
         }
         session.write(json.dumps(data, indent=1))
+
+
+def _switch(hook: Path, name: str) -> None:
+    """Have a program direct new calls to the PBX that stands by."""
+    try:
+        said = hooks.run(hook, name)
+    except hooks.BrokenHookError as error:
+        said = str(error)
+    if said:
+        raise ProvisionerError(
+            f"proxmox_switch_hook: {shown(hook)} does not direct calls to {name} ({said}): correct it, then run "
+            "again; no PBX that carries calls was touched"
+        )
+    session.say(f"{shown(hook)}: new calls go to {name}")
 
 
 def _line(step: Step) -> str:

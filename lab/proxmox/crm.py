@@ -123,10 +123,10 @@ class Manager:
 
     def _target(self, guest: Guest) -> str | None:
         """Return the node that takes a guest: one that its affinity names, and that has its disks."""
-        alive = [name for name in self._store.nodes if online(self._store, name)]
-        alive = [name for name in alive if allowed(self._store, guest, name)]
+        store = self._store
+        alive = [name for name in store.nodes if online(store, name) and allowed(store, guest, name)]
         if disks.is_local(guest):
-            alive = [name for name in alive if disks.replica(self._store.cluster, guest, name)]
+            alive = [name for name in alive if disks.replica(store.cluster, guest, name)]
         crowd = {name: len(self._on(name)) for name in alive}
         return min(alive, key=lambda name: (crowd[name], name), default=None)
 

@@ -24,6 +24,7 @@ from lab.errors import LabError
 from lab.paths import CHECKOUT, Paths
 from lab.phones.phone import Phone
 from lab.podman import Podman
+from lab.process import wait_until
 from tests.conftest import LogIn, MakePhone
 from tests.contract.lab.conftest import end_of
 from tests.e2e.test_call import ROSSI, becomes
@@ -111,10 +112,8 @@ def site(cluster: Cluster, inventory: Path, tmp_path_factory: pytest.TempPathFac
 def replicate(site: Site) -> None:
     """Have pbx01's disk copied to another node."""
     site.api.cluster.replication.post(id=JOB, type="local", target=REPLICA, schedule="*/15")
-    deadline = time.monotonic() + 120
-    while not site.api.nodes(HOME).replication.get()[0]["last_sync"]:
-        assert time.monotonic() < deadline, "the first replication has not come to its end"
-        time.sleep(0.2)
+    first = wait_until(lambda: bool(site.api.nodes(HOME).replication.get()[0]["last_sync"]), seconds=120, pause=0.2)
+    assert first, "the first replication has not come to its end"
 
 
 def come_home(site: Site) -> None:
@@ -139,13 +138,6 @@ def drop_the_copy(site: Site) -> None:
     site.ops("apply")
     for archive in site.api.nodes(HOME).storage("shared").content.get(content="backup", vmid=VMID):
         assert end_of(site.api, site.api.nodes(HOME).storage("shared").content(archive["volid"]).delete()) == "OK"
-
-
-def wait_for(what: str, condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
-        time.sleep(0.1)
 
 
 def register(phone: Phone, until: float) -> None:
@@ -205,7 +197,7 @@ def test_a_node_dies_during_a_call(
         becomes(rossi, number, "free")
     callee.answer(ring=0)
     caller.call("102", talk=120)
-    wait_for("audio both ways", lambda: min(caller.received, callee.received) > 30)
+    assert wait_until(lambda: min(caller.received, callee.received) > 30, seconds=30), "audio both ways"
     becomes(rossi, "102", "busy")
 
     died = time.monotonic()
@@ -221,7 +213,8 @@ def test_a_node_dies_during_a_call(
     for phone in (caller, callee):
         register(phone, died + LONGEST)
     answered, placed = callee.answer(ring=0), caller.call("102", talk=2)
-    wait_for("audio both ways", lambda: min(caller.received - silence[0], callee.received - silence[1]) > 0)
+    heard = wait_until(lambda: min(caller.received - silence[0], callee.received - silence[1]) > 0, seconds=30)
+    assert heard, "audio both ways"
     through = time.monotonic() - died
     placed.wait()
     answered.wait()
@@ -237,7 +230,7 @@ def test_a_node_dies_during_a_call(
     assert site.card() == card
     left = site.cluster.ssh("pbx01", f"ls {KEPT} {LATE} 2>/dev/null || true").split()
     assert left == [KEPT], "it has what it was copied with, and not what was written later"
-    wait_for("all that a boot starts", site.well)
+    assert wait_until(site.well, seconds=30), "all that a boot starts"
 
     site.switch("back")
     time.sleep(2)

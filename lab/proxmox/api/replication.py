@@ -75,4 +75,10 @@ def _find(call: Call) -> Config:
 
 def _listed(name: str, job: Config) -> dict[str, Any]:
     settings = {key: job[key] for key in _CONFIGURED if key in job}
-    return {"id": name, "type": "local", "jobnum": int(name.partition("-")[2]), "schedule": "*/15", **settings}
+    return {
+        "id": name,
+        "type": "local",
+        "jobnum": int(name.partition("-")[2]),
+        "schedule": replication.DEFAULT_SCHEDULE,
+        **settings,
+    }
