@@ -39,16 +39,17 @@ class Stage:
     environment: Mapping[str, str] = field(default_factory=dict)
     part: str = ""
     """What a line begins with that begins a part of the stage, such as a playbook's play."""
+    began: float = 0.0
+    """When it was started, in seconds of the monotonic clock."""
     seconds: float = 0.0
     last_line: str = ""
     _parts: list[tuple[str, float]] = field(default_factory=list)
     _process: subprocess.Popen[str] | None = None
     _reader: threading.Thread | None = None
-    _began: float = 0.0
 
     def start(self) -> "Stage":
         """Start the command; returns at once."""
-        self._began = time.monotonic()
+        self.began = time.monotonic()
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self._process = subprocess.Popen(  # noqa: S603
             self.command,
@@ -75,7 +76,6 @@ class Stage:
             self._process.wait(30)  # the terminal sent it the same signal
             raise
         self._reader.join()
-        self.seconds = time.monotonic() - self._began
         code = self._process.returncode
         mark = "[green]✔[/green]" if code == 0 else "[red]✘[/red]"
         console.print(
@@ -89,8 +89,12 @@ class Stage:
     @property
     def parts(self) -> list[tuple[str, float]]:
         """The stage's parts, each with its seconds; for a stage that has ended."""
-        end = self._began + self.seconds
-        return [(name, after - began) for (name, began), (_, after) in pairwise([*self._parts, ("", end)])]
+        return [(name, after - began) for (name, began), (_, after) in pairwise([*self._parts, ("", self.ended)])]
+
+    @property
+    def ended(self) -> float:
+        """When it ended, on the same clock; for a stage that has ended."""
+        return self.began + self.seconds
 
     @property
     def output(self) -> str:
@@ -113,7 +117,7 @@ class Stage:
             time.sleep(0.1)
 
     def _progress(self) -> str:
-        elapsed = int(time.monotonic() - self._began)
+        elapsed = int(time.monotonic() - self.began)
         return f"{elapsed // 60}:{elapsed % 60:02} {self.last_line[: max(20, console.width - len(self.name) - 12)]}"
 
     def _read(self) -> None:
@@ -127,6 +131,7 @@ class Stage:
                     self._parts.append((line.removeprefix(self.part).rstrip(" *]\n"), time.monotonic()))
                 if said := line.strip(" *\n"):
                     self.last_line = said
+        self.seconds = time.monotonic() - self.began
 
     def _tail(self, lines: int = 40) -> str:
         return "\n".join(self.output.splitlines()[-lines:])
@@ -149,7 +154,8 @@ def durations(stages: Sequence[Stage]) -> Table:
         table.add_row(done.name, f"{done.seconds:.1f}")
         for name, seconds in done.parts:
             table.add_row(f"[dim]  {name}", f"[dim]{seconds:.1f}")
-    table.add_row("[bold]all", f"[bold]{sum(done.seconds for done in stages):.1f}")
+    whole = max(done.ended for done in stages) - min(done.began for done in stages)  # some ran side by side
+    table.add_row("[bold]all", f"[bold]{whole:.1f}")
     return table
 
 
