@@ -29,6 +29,7 @@ class Machine:
 
     name: str
     address: str
+    """IPv4 address; empty for any that is free, as DHCP would give one."""
     image: str
     seed: Seed
     mac: str = ""
@@ -36,11 +37,14 @@ class Machine:
     memory: int = 0
     """MiB; both limits apply where the machine has the controller, 0 is no limit."""
     labels: dict[str, str] = field(default_factory=dict)
+    connected: bool = True
+    """Whether its network card's cable is in."""
 
 
 def create(podman: Podman, paths: Paths, machine: Machine) -> None:
     """Make the container, stopped. Raises :class:`LabError` where the name or the address is taken."""
-    _check_address(machine.address)
+    if machine.address:
+        _check_address(machine.address)
     podman.ensure_network()
     folder = paths.seeds / machine.name
     seed.write(folder, machine.seed)
@@ -49,9 +53,7 @@ def create(podman: Podman, paths: Paths, machine: Machine) -> None:
         "create",
         "--name", machine.name,
         "--hostname", machine.seed.hostname,
-        "--network", NETWORK,
-        "--ip", machine.address,
-        *(["--mac-address", machine.mac] if machine.mac else []),
+        *_network(machine),
         "--systemd=always",
         "--cap-add", ",".join(CAPABILITIES),
         "--cap-drop", "MKNOD",
@@ -124,6 +126,13 @@ def answers(address: str, port: int) -> bool:
             return True
     except OSError:
         return False
+
+
+def _network(machine: Machine) -> list[str]:
+    if not machine.connected:
+        return ["--network", "none"]
+    address = ["--ip", machine.address] if machine.address else []
+    return ["--network", NETWORK, *address, *(["--mac-address", machine.mac] if machine.mac else [])]
 
 
 def _shares(podman: Podman, machine: Machine) -> list[str]:

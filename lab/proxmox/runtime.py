@@ -36,6 +36,8 @@ class Hardware:
     memory: int
     """MiB"""
     seed: Seed = field(default_factory=lambda: Seed("guest"))
+    connected: bool = True
+    """Whether its network card's cable is in."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,8 @@ class PodmanRuntime:
                 f"VM {hardware.vmid} has no bootable disk: import a cloud image into it, or clone a template"
             )
         image = images.reference(images.GUEST) if hardware.image == CLOUD_IMAGE else hardware.image
-        network = hashlib.sha256(json.dumps([hardware.address, hardware.mac]).encode()).hexdigest()[:12]
+        card = [hardware.address, hardware.mac] if hardware.connected else []
+        network = hashlib.sha256(json.dumps(card).encode()).hexdigest()[:12]
         if box and box.labels.get("centralino.vm-network") != network:
             image = f"localhost/centralino/disk:vm-{hardware.vmid}-moved"
             self._podman("commit", "--quiet", name, image)
@@ -152,7 +155,15 @@ class PodmanRuntime:
         else:
             labels = {"centralino.vmid": str(hardware.vmid), "centralino.vm-network": network}
             machine = containers.Machine(
-                name, hardware.address, image, hardware.seed, hardware.mac, hardware.cores, hardware.memory, labels
+                name=name,
+                address=hardware.address,
+                image=image,
+                seed=hardware.seed,
+                mac=hardware.mac,
+                cores=hardware.cores,
+                memory=hardware.memory,
+                labels=labels,
+                connected=hardware.connected,
             )
             containers.create(self._podman, self._paths, machine)
         try:

@@ -26,8 +26,8 @@ from lab.phones.phone import Phone
 from lab.podman import Podman
 from lab.process import wait_until
 from tests.conftest import LogIn, MakePhone
-from tests.contract.lab.conftest import end_of
 from tests.e2e.test_call import ROSSI, becomes
+from tests.stand_in import end_of
 
 HOME, REPLICA = "pve1", "pve2"
 VMID = 101

@@ -22,7 +22,8 @@ from proxmox.desired import Guest
 from proxmox.state import Machine
 from tests import community_proxmox
 from tests.benchmarks.proxmox.test_plan_and_apply import AT_ONCE, CLONE_SECONDS, CLONES, say, side_by_side
-from tests.unit.proxmox.conftest import Inventory, StandIn
+from tests.inventory import Inventory
+from tests.stand_in import StandIn
 
 CHECKOUT = Path(__file__).parents[3]
 # A process of its own, as for whoever types it; the machines here have no sshd to wait for, in either way.

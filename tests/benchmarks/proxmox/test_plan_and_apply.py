@@ -19,7 +19,8 @@ from proxmox import state as states
 from proxmox.api import Api
 from proxmox.desired import Cluster, Guest
 from proxmox.journal import Journal
-from tests.unit.proxmox.conftest import Inventory, StandIn
+from tests.inventory import Inventory
+from tests.stand_in import StandIn
 
 NODES, GUESTS = 20, 200
 CLONES, CLONE_SECONDS, AT_ONCE = 12, 5.0, 4

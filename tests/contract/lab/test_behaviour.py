@@ -10,7 +10,7 @@ import pytest
 import requests
 from proxmoxer import AuthenticationError, ResourceException
 
-from tests.contract.lab.conftest import IMAGE, URL, MemoryRuntime, StandIn, end_of, serve
+from tests.stand_in import IMAGE, URL, Machines, StandIn, end_of, standing
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZm ops@example"
 _VMIDS = count(200)
@@ -334,15 +334,13 @@ def test_groups_became_rules(api: Any, vmid: int) -> None:
 
 
 def test_the_cluster_survives_a_restart(tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder, runtime = tmp_path_factory.mktemp("restart"), MemoryRuntime()
-    first = serve(folder, runtime)
-    client = first.client()
-    assert end_of(client, client.nodes("pve3").qemu.post(vmid=300, name="kept", cores=4)) == "OK"
-    upid = client.nodes("pve3").qemu(300).clone.post(newid=301)
-    first.stop()
-    second = serve(folder, runtime)
-    client = second.client()
-    assert client.nodes("pve3").qemu(300).config.get()["cores"] == 4
-    assert client.nodes("pve3").tasks(upid).status.get()["exitstatus"] != "OK"
-    assert [entry["vmid"] for entry in client.nodes("pve3").qemu.get()] == [300]
-    second.stop()
+    folder, machines = tmp_path_factory.mktemp("restart"), Machines()
+    with standing(folder, machines=machines) as first:
+        node = first.client().nodes("pve3")
+        assert end_of(first.client(), node.qemu.post(vmid=300, name="kept", cores=4)) == "OK"
+        upid = node.qemu(300).clone.post(newid=301)
+    with standing(folder, machines=machines) as second:
+        node = second.client().nodes("pve3")
+        assert node.qemu(300).config.get()["cores"] == 4
+        assert node.tasks(upid).status.get()["exitstatus"] != "OK"
+        assert [entry["vmid"] for entry in node.qemu.get()] == [300]

@@ -9,7 +9,7 @@ import pytest
 
 from lab.proxmox import auth
 from tests import community_proxmox
-from tests.contract.lab.conftest import StandIn
+from tests.stand_in import StandIn
 
 VMID = 640
 

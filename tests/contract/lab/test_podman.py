@@ -3,7 +3,6 @@
 Needs root (or sudo without a password) and podman, as the lab does; makes the base image where it is not there yet.
 """
 
-import asyncio
 import re
 import subprocess
 import time
@@ -14,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from proxmoxer import ResourceException
 
 from lab import containers, host, images
 from lab.errors import LabError
@@ -23,7 +23,7 @@ from lab.process import wait_until
 from lab.proxmox.reboots import Reboots
 from lab.proxmox.runtime import PodmanRuntime, container_name
 from lab.seed import Seed
-from tests.contract.lab.conftest import StandIn, end_of, make_template, serve
+from tests.stand_in import StandIn, end_of, make_template, standing
 
 TEMPLATE, GUEST, COPY = 990100, 990101, 990102
 BESIDE = ("lab-contract-keys", "lab-contract-twin")
@@ -60,11 +60,11 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     containers.remove(podman, paths, *names)
     key = tmp_path_factory.mktemp("ssh") / "id_ed25519"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
-    stand_in = serve(tmp_path_factory.mktemp("proxmox"), PodmanRuntime(podman, paths), Reboots(podman))
-    made = Lab(podman, paths, stand_in, stand_in.client(), key)
-    make_template(made.api, TEMPLATE)
-    yield made
-    stand_in.stop()
+    machines, beside = PodmanRuntime(podman, paths), Reboots(podman)
+    with standing(tmp_path_factory.mktemp("proxmox"), machines=machines, beside=beside) as stand_in:
+        made = Lab(podman, paths, stand_in, stand_in.client(), key)
+        make_template(made.api, TEMPLATE)
+        yield made
     containers.remove(podman, paths, *names)
 
 
@@ -200,7 +200,7 @@ def test_a_replica_and_a_backup_hold_what_the_disk_held_when_they_were_made(
 ) -> None:
     monkeypatch.setattr("lab.proxmox.crm.FENCE_SECONDS", 0.2)
     monkeypatch.setattr("lab.proxmox.crm.ADOPT_SECONDS", 0.1)
-    store, manager = started.stand_in.store, started.stand_in.manager
+    store = started.stand_in.store
     there = started.api.nodes("pve2").qemu(GUEST)
     assert end_of(started.api, started.guest(GUEST).move_disk.post(disk="scsi0", storage="local-zfs", delete=1)) == "OK"
     started.ssh(ADDRESS, "echo copied | sudo tee /var/lib/proof; sync")
@@ -211,12 +211,12 @@ def test_a_replica_and_a_backup_hold_what_the_disk_held_when_they_were_made(
     started.ssh(ADDRESS, "echo later | sudo tee /var/lib/proof; sync")
     key = _host_key(ADDRESS)
 
-    asyncio.run_coroutine_threadsafe(manager.lose("pve1"), started.stand_in.loop).result(60)
+    started.stand_in.lose("pve1")
     assert not containers.answers(ADDRESS, 22)
     started.api.cluster.ha.resources.post(sid=f"vm:{GUEST}")
     assert wait_until(lambda: containers.answers(ADDRESS, 22), seconds=120)
     assert (started.ssh(ADDRESS, "cat /var/lib/proof"), _host_key(ADDRESS)) == ("copied\n", key)
-    asyncio.run_coroutine_threadsafe(manager.give_back("pve1"), started.stand_in.loop).result(60)
+    started.stand_in.give_back("pve1")
     started.api.cluster.ha.resources(f"vm:{GUEST}").delete()
 
     assert end_of(started.api, there.status.stop.post()) == "OK"
@@ -232,6 +232,29 @@ def test_a_replica_and_a_backup_hold_what_the_disk_held_when_they_were_made(
     assert end_of(started.api, started.guest(GUEST).status.start.post()) == "OK"
 
 
+def test_a_copy_whose_cable_is_pulled_runs_beside_its_original(started: Lab) -> None:
+    """As a drill's copy does: it has the original's address, and nobody hears of it."""
+    assert end_of(started.api, started.guest(GUEST).clone.post(newid=COPY, name="pbx77", full=1), seconds=120) == "OK"
+    card = started.guest(COPY).config.get()["net0"]
+    started.guest(COPY).config.put(net0=f"{card},link_down=1")
+    assert end_of(started.api, started.guest(COPY).status.start.post()) == "OK"
+    asked = started.guest(COPY).agent("network-get-interfaces")
+    assert wait_until(lambda: _answers(asked), seconds=60)
+    assert [link["name"] for link in asked.get()["result"]] == ["lo"]
+    assert containers.answers(ADDRESS, 22)
+
+    started.guest(COPY).config.put(net0=card, delete="ipconfig0")  # the cable is in again; DHCP gives an address
+    for power in ("stop", "start"):
+        assert end_of(started.api, started.guest(COPY).status(power).post()) == "OK"
+    assert wait_until(lambda: _answers(asked), seconds=60)
+    links = {link["name"]: link.get("ip-addresses", []) for link in asked.get()["result"]}
+    given = next(address["ip-address"] for address in links["eth0"] if address["ip-address-type"] == "ipv4")
+    assert given not in ("", ADDRESS)
+    assert wait_until(lambda: containers.answers(given, 22), seconds=60)
+    assert end_of(started.api, started.guest(COPY).status.stop.post()) == "OK"
+    assert end_of(started.api, started.guest(COPY).delete()) == "OK"
+
+
 def test_a_container_removed_by_hand_is_a_lost_disk(started: Lab) -> None:
     """Last: it takes the guest away."""
     containers.remove(started.podman, started.paths, container_name(GUEST))
@@ -239,6 +262,14 @@ def test_a_container_removed_by_hand_is_a_lost_disk(started: Lab) -> None:
     assert started.guest(GUEST).status.current.get()["status"] == "stopped"
     assert "was removed by hand" in end_of(started.api, started.guest(GUEST).status.start.post())
     assert end_of(started.api, started.guest(GUEST).delete()) == "OK"
+
+
+def _answers(question: Any) -> bool:
+    try:
+        question.get()
+    except ResourceException:
+        return False
+    return True
 
 
 def _host_key(address: str) -> str:

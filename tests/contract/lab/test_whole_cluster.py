@@ -1,6 +1,5 @@
 """What real clusters were seen to do beyond one guest: migration, backups, dead nodes, quorum, high availability."""
 
-import asyncio
 import json
 import time
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from lab import standin
 from lab.errors import LabError
 from lab.paths import Paths
 from lab.proxmox import crm
-from tests.contract.lab.conftest import MemoryRuntime, StandIn, end_of, make_template, serve
+from tests.stand_in import StandIn, end_of, make_template, standing
 
 _VMIDS = count(300)
 
@@ -24,10 +23,9 @@ _VMIDS = count(300)
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
     """Start a stand-in whose nodes may be lost."""
-    running = serve(tmp_path_factory.mktemp("whole"), MemoryRuntime())
-    make_template(running.client())
-    yield running
-    running.stop()
+    with standing(tmp_path_factory.mktemp("whole")) as running:
+        make_template(running.client())
+        yield running
 
 
 @pytest.fixture
@@ -43,16 +41,13 @@ def power(own: StandIn, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setattr(crm, "ADOPT_SECONDS", 0.2)
     lost: list[str] = []
 
-    def manage(name: str, node: str) -> None:
-        asyncio.run_coroutine_threadsafe(getattr(own.manager, name)(node), own.loop).result(10)
-
     def lose(node: str) -> None:
         lost.append(node)
-        manage("lose", node)
+        own.lose(node)
 
     yield lose
     for node in lost:
-        manage("give_back", node)
+        own.give_back(node)
 
 
 @pytest.fixture
@@ -155,7 +150,7 @@ def test_what_ha_has_disabled_is_not_started_by_its_node(api: Any, vmid: int, ow
     api.cluster.ha.resources.post(sid=f"vm:{vmid}", state="disabled")
     time.sleep(0.8)
     assert node_of(api, vmid) == "pve2"
-    asyncio.run_coroutine_threadsafe(own.manager.give_back("pve2"), own.loop).result(10)
+    own.give_back("pve2")
     assert api.nodes("pve2").qemu(vmid).status.current.get()["status"] == "stopped"
     api.cluster.ha.resources(f"vm:{vmid}").delete()
 
@@ -186,7 +181,7 @@ def test_what_is_replicated_comes_back_with_its_replica_where_that_is(
     api.cluster.ha.resources.post(sid=f"vm:{vmid}")
     until(lambda: node_of(api, vmid) == "pve3")
     until(lambda: api.nodes("pve3").qemu(vmid).status.current.get()["status"] == "running")
-    assert own.runtime.machines[vmid].image == f"copy-of-{vmid}"
+    assert own.machines.hardware[vmid].image == f"copy-of-{vmid}"
     api.cluster.ha.resources(f"vm:{vmid}").delete()
     ops.cluster.replication(job).delete()
     assert api.cluster.replication.get() == []

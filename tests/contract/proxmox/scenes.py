@@ -1,6 +1,5 @@
 """What the tests of ``kill -9`` share: a cluster that stands, and a command that is killed at each of its moments."""
 
-import asyncio
 import json
 import signal
 from collections import Counter
@@ -14,7 +13,8 @@ from lab.proxmox import crm
 from lab.proxmox.state import from_json
 from proxmox.api import Api
 from tests.contract.proxmox import killable
-from tests.unit.proxmox.conftest import Inventory, StandIn
+from tests.inventory import Inventory
+from tests.stand_in import StandIn
 from tests.unit.proxmox.test_operations import Cli
 
 
@@ -34,7 +34,7 @@ class Scene:
         return Counter(guest.name for guest in guests if not guest.is_template)
 
     def runs(self, vmid: int) -> bool:
-        return self.stand_in.machines.running.get(vmid, False)
+        return bool(self.stand_in.machines.running.get(vmid))
 
 
 ALL = Counter({"pbx01": 1, "cti01": 1, "web01": 1})
@@ -95,7 +95,7 @@ def _rewind(stand_in: StandIn, files: Inventory) -> Callable[[], None]:
         stand_in.machines.running = dict(start[1])
         journal.unlink(missing_ok=True)
 
-    return lambda: asyncio.run_coroutine_threadsafe(_rewound(rewind), stand_in.loop).result(10)
+    return lambda: stand_in.run(_rewound(rewind))
 
 
 async def _rewound(rewind: Callable[[], None]) -> None:

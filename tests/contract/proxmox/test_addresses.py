@@ -12,7 +12,8 @@ from lab.errors import LabError
 from proxmox import reach, ssh
 from proxmox.api import Api
 from proxmox.desired import Guest
-from tests.unit.proxmox.conftest import Inventory, StandIn
+from tests.inventory import Inventory
+from tests.stand_in import StandIn
 from tests.unit.proxmox.test_operations import Cli
 
 CHECKOUT = Path(__file__).parents[3]

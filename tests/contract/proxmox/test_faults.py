@@ -19,7 +19,8 @@ from lab.proxmox.errors import ApiError, TaskError
 from proxmox import cli, journal, session
 from proxmox.api import Api
 from tests.contract.proxmox import killable
-from tests.unit.proxmox.conftest import Inventory, StandIn
+from tests.inventory import Inventory
+from tests.stand_in import StandIn
 from tests.unit.proxmox.test_failover import localise
 from tests.unit.proxmox.test_operations import Cli
 

@@ -17,7 +17,8 @@ from proxmox.api import Api
 from tests.contract.proxmox.killable import hastened
 from tests.contract.proxmox.test_rights import PAGE
 from tests.contract.proxmox.two_clusters import Two, stand_in, standing_order
-from tests.unit.proxmox.conftest import Inventory, StandIn
+from tests.inventory import Inventory
+from tests.stand_in import StandIn
 from tests.unit.proxmox.test_operations import Cli
 
 __all__ = ["stand_in"]

@@ -9,7 +9,8 @@ import pytest
 
 from lab.proxmox import auth, crm, rights
 from lab.proxmox.errors import ApiError
-from tests.unit.proxmox.conftest import Inventory, StandIn
+from tests.inventory import Inventory
+from tests.stand_in import StandIn
 from tests.unit.proxmox.test_operations import Cli
 
 PAGE = Path(__file__).parents[3] / "docs/operations/rights.md"

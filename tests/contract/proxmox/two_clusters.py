@@ -14,7 +14,8 @@ import pytest
 from lab.proxmox import auth, tls
 from lab.proxmox.layout import Node
 from lab.proxmox.state import Grant
-from tests.unit.proxmox.conftest import Inventory, StandIn, point_at, standing
+from tests.inventory import Inventory, point_at
+from tests.stand_in import StandIn, standing
 from tests.unit.proxmox.test_operations import with_twin
 
 

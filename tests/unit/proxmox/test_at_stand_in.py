@@ -14,7 +14,8 @@ from lab.proxmox import tls
 from proxmox import cli
 from proxmox.api import Api
 from proxmox.calls import Call
-from tests.unit.proxmox.conftest import Inventory, StandIn
+from tests.inventory import Inventory
+from tests.stand_in import StandIn
 
 VMIDS = (101, 121, 131)
 

@@ -13,7 +13,8 @@ import pytest
 from lab.proxmox import crm, disks
 from proxmox import converge, probes, reach
 from proxmox.desired import Guest
-from tests.unit.proxmox.conftest import Inventory, StandIn
+from tests.inventory import Inventory
+from tests.stand_in import StandIn
 from tests.unit.proxmox.test_operations import Cli, ops, quick
 
 __all__ = ["ops", "quick"]

@@ -11,7 +11,8 @@ from lab.proxmox.errors import TaskError
 from proxmox import cli
 from proxmox.api import Api
 from proxmox.calls import Call
-from tests.unit.proxmox.conftest import Inventory, StandIn
+from tests.inventory import Inventory
+from tests.stand_in import StandIn
 
 Heal = Callable[[], None]
 

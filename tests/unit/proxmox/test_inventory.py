@@ -9,7 +9,7 @@ import pytest
 from proxmox import cli, inventory, reader, vocabulary
 from proxmox.errors import ProvisionerError
 from proxmox.sizing import Size
-from tests.unit.proxmox.conftest import PUBLIC_KEY, Inventory
+from tests.inventory import PUBLIC_KEY, Inventory
 
 ALL, HOST = "cluster/group_vars/all/proxmox.yml:", "cluster/host_vars/pbx01.yml"
 

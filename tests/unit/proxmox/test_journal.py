@@ -12,7 +12,8 @@ import pytest
 
 from proxmox import calls, cli, journal
 from proxmox.errors import ProvisionerError, RefusedError, TaskFailedError, UnansweredError
-from tests.unit.proxmox.conftest import Inventory, StandIn
+from tests.inventory import Inventory
+from tests.stand_in import StandIn
 
 UPID = "UPID:pve1:0001:0002:6B02:qmclone:9000:automation@pve!centralino:"
 CHECKOUT = Path(__file__).parents[3]

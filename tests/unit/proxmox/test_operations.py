@@ -9,7 +9,8 @@ import pytest
 from lab.proxmox import crm, disks, layout
 from lab.proxmox.state import Grant
 from proxmox import cli
-from tests.unit.proxmox.conftest import Inventory, StandIn
+from tests.inventory import Inventory
+from tests.stand_in import StandIn
 
 Cli = Callable[..., tuple[int, str, str]]
 
