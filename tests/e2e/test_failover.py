@@ -1,5 +1,7 @@
 """The node of pbx01 dies during a call: pbx01 comes back elsewhere as it was, phones register, a call goes through.
 
+Before that, the drill: its backup boots in isolation, beside it.
+
 For this module pbx01 has its disk on its node alone, as on a cluster without shared storage; the lab's inventory is
 copied and says so. Afterwards all is as the lab's inventory has it.
 """
@@ -136,6 +138,11 @@ def drop_the_copy(site: Site) -> None:
     site.ops("retire", str(copy))
     site.api.cluster.ha.resources(f"vm:{VMID}").delete()
     site.ops("apply")
+    remove_backups(site)
+
+
+def remove_backups(site: Site) -> None:
+    """Remove all backups of pbx01."""
     for archive in site.api.nodes(HOME).storage("shared").content.get(content="backup", vmid=VMID):
         assert end_of(site.api, site.api.nodes(HOME).storage("shared").content(archive["volid"]).delete()) == "OK"
 
@@ -179,6 +186,16 @@ def tell(record_property: Callable[[str, object], None], capsys: pytest.CaptureF
             print(f"\n{what}: " + ", ".join(f"{name} after {seconds} s" for name, seconds in said.items()))  # noqa: T201
 
     return say
+
+
+def test_a_drill_boots_the_newest_backup_beside_the_guest(site: Site) -> None:
+    boxes, card = site.podman.containers(label="centralino.vmid").keys(), site.card()
+    back_up(site)
+    told = site.ops("drill", "pbx01")
+    remove_backups(site)
+    assert "booted and answered" in told
+    assert site.podman.containers(label="centralino.vmid").keys() == boxes
+    assert (site.running(), site.card()) == ([VMID], card)
 
 
 @pytest.mark.parametrize("way", [BACKUP, REPLICATION], ids=lambda way: way.copy.__name__)
