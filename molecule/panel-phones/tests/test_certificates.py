@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from scenario_fixtures import apply_role
 from testinfra.host import Host
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -99,37 +100,44 @@ def ask(controller: Host, address: str) -> Ask:
     return curl
 
 
-def applied(converge: Converge, vendor: Vendor, how: str) -> None:
-    """Apply the panel's role and then nginx's, as the play does."""
-    variables = {
-        "panel_phones_vendor_ca": str(vendor.bundle),
+def wanted(authorities: Path, how: str) -> dict[str, str]:
+    """Return the variables that have phones show certificates of these authorities."""
+    return {
+        "panel_phones_vendor_ca": str(authorities),
         "panel_phones_vendor_certificate": how,
         "panel_phones_url": f"https://{NAME}:{PORT}/phones/",
     }
-    for role in ("panel", "nginx"):
-        converge(role_under_test=role, **variables)
+
+
+def applied(converge: Converge, variables: dict[str, str]) -> str:
+    """Apply the panel's role and then nginx's, as the play does; return what Ansible said."""
+    return "".join(converge(role_under_test=role, **variables) for role in ("panel", "nginx"))
 
 
 @pytest.fixture(scope="module")
-def restored(converge: Converge) -> Iterator[None]:
+def restored(host: Host, converge: Converge) -> Iterator[None]:
     """Ask phones for no certificate again at the end."""
     yield
-    for role in ("panel", "nginx"):
-        converge(role_under_test=role)
+    applied(converge, {})
+    host.check_output("rm -r /etc/nginx/client-ca")
 
 
 @pytest.fixture(scope="module")
 def accepted(restored: None, converge: Converge, vendor: Vendor) -> None:
     """Have phones show their certificates if they like."""
     del restored
-    applied(converge, vendor, "accepted")
+    for role in ("panel", "nginx"):
+        variables = json.dumps({"role_under_test": role, **wanted(vendor.bundle, "accepted")})
+        dry = apply_role("--check", "--diff", "--extra-vars", variables)
+        assert dry.returncode == 0, dry.stdout + dry.stderr
+    applied(converge, wanted(vendor.bundle, "accepted"))
 
 
 @pytest.fixture(scope="module")
 def required(accepted: None, converge: Converge, vendor: Vendor) -> None:
     """Give nothing to a phone that shows none."""
     del accepted
-    applied(converge, vendor, "required")
+    applied(converge, wanted(vendor.bundle, "required"))
 
 
 @pytest.fixture
@@ -297,6 +305,11 @@ def test_where_required_a_browsers_session_opens_nothing(controller: Host, addre
 
 
 @MUST
+def test_a_second_run_changes_nothing(converge: Converge, vendor: Vendor) -> None:
+    assert re.findall(r"changed=(\d+)", applied(converge, wanted(vendor.bundle, "required"))) == ["0", "0"]
+
+
+@MUST
 @pytest.mark.parametrize(
     ("what", "sentence"),
     [
@@ -311,16 +324,11 @@ def test_a_bad_bundle_changes_nothing(
 ) -> None:
     before = running()
     path = bundle(what)
-    url = f"https://{NAME}:{PORT}/phones/"
-    wanted = {
-        "panel_phones_vendor_ca": str(path),
-        "panel_phones_vendor_certificate": "required",
-        "panel_phones_url": url,
-    }
-    said = " ".join(converge(fails=True, **wanted).split())
+    variables = wanted(path, "required")
+    said = " ".join(converge(fails=True, **variables).split())
     assert f"panel_phones_vendor_ca, {path}, {sentence}: put there the vendors' certificates" in said
     if what != "expired":  # whoever hands nginx's role a file that is none
-        converge(fails=True, role_under_test="nginx", **wanted)
+        converge(fails=True, role_under_test="nginx", **variables)
     assert running() == before
 
 
