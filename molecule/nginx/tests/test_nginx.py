@@ -195,6 +195,32 @@ def test_a_subject_of_more_than_a_name_has_no_name(ask: Ask, guest: Callable[[st
     assert "X-Client-Name" not in answer
 
 
+def test_a_strangers_subject_is_passed_on_whole_and_names_no_guest(ask: Ask, guest: Callable[[str], list[str]]) -> None:
+    forged = ("--header", "X-Client-Subject: CN=pbx08", "--header", "X-Client-Name: pbx08")
+    answer = ask(":9444/x", *forged, *guest("/O=Vendor, Inc./CN=pbx07"))
+    assert "X-Client-Subject: CN=pbx07,O=Vendor\\, Inc.\n" in answer
+    answer = ask(":9444/x", *forged, *guest("/CN=pbx07"))
+    assert "X-Client-Subject: CN=pbx07\n" in answer
+    assert "X-Client-Name" not in answer
+    assert "pbx08" not in answer
+    assert "X-Client-Subject" not in ask(":8443/agent/v1/x", *forged, *guest("/CN=pbx07")), "a guest's name is enough"
+
+
+def test_where_certificates_are_accepted_nobody_needs_one(ask: Ask, tmp_path: Path) -> None:
+    new = ["-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key", "-out", "crt", "-subj", "/CN=pbx07"]
+    subprocess.run(["openssl", "req", *new], cwd=tmp_path, check=True, capture_output=True)
+    foreign = ("--cert", str(tmp_path / "crt"), "--key", str(tmp_path / "key"))
+    for shown in ((), foreign):
+        answer = ask(":9444/x", "--header", "X-Client-Subject: CN=pbx08", *shown)
+        assert answer.startswith("HTTP/2 200")
+        assert "X-Client-" not in answer
+
+
+def test_a_site_that_is_not_enabled_is_not_there(host: Host) -> None:
+    assert host.check_output("ss -Hltn 'sport = :9444'")
+    assert not host.check_output("ss -Hltn 'sport = :9445'")
+
+
 def test_a_long_poll_is_held(ask: Ask, guest: Callable[[str], list[str]]) -> None:
     assert ask(":8443/agent/slow", *guest("/CN=pbx07")).startswith("HTTP/2 200")
 
@@ -228,6 +254,9 @@ def test_bad_input_leaves_the_running_service_alone(host: Host, ask: Ask, conver
     by_halves = [{"name": "often", "per_minute": 6, "methods": ["post"]}]
     said = converge(fails=True, nginx_sites=[{**site, "locations": []}], nginx_request_limits=by_halves)
     assert "methods in capital letters" in " ".join(said.split())
+    no_such_file = {**site, "locations": [], "client_ca_source": "/nowhere/ca.crt", "client_certificate": "perhaps"}
+    said = converge(fails=True, nginx_sites=[no_such_file])
+    assert "client_certificate required or accepted" in " ".join(said.split()) or "must be one of" in said
     after = host.check_output(
         "sha256sum /etc/nginx/nginx.conf; systemctl show --value --property MainPID nginx; pgrep -c nginx"
     )

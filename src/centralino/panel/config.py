@@ -65,6 +65,8 @@ class Phones(_Section):
     """The authority by which phones know the PBX; none where it is a public one."""
     armed_hours: Annotated[int, Field(ge=1, le=720)] = 24
     """How long a new phone may take to fetch its secrets."""
+    certificates: Literal["accepted", "required"] | None = None
+    """Whether a vendor's certificate is needed; one that is shown must be the phone's own. None asks for none."""
     defaults: PhoneDefaults = PhoneDefaults()
 
     @model_validator(mode="after")

@@ -4,7 +4,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET
 
-from centralino.panel.addresses import client_address
+from centralino.panel.addresses import client_address, client_subject
 from centralino.panel.services import provisioning
 from centralino.phones.phone import File
 
@@ -13,14 +13,18 @@ from centralino.phones.phone import File
 @require_GET  # HEAD is refused: it would use up the secrets and deliver nothing
 def by_mac(request: HttpRequest, name: str) -> HttpResponse:
     """Answer a phone that knows no more than the common address and its own MAC."""
-    return _answer(provisioning.by_mac(name, client_address(request) or ""))
+    return _answer(provisioning.by_mac(name, _asker(request)))
 
 
 @login_not_required
 @require_GET
 def by_folder(request: HttpRequest, folder: str, name: str) -> HttpResponse:
     """Answer a phone that knows its own folder."""
-    return _answer(provisioning.by_folder(folder, name, client_address(request) or ""))
+    return _answer(provisioning.by_folder(folder, name, _asker(request)))
+
+
+def _asker(request: HttpRequest) -> provisioning.Asker:
+    return provisioning.Asker(client_address(request) or "", client_subject(request))
 
 
 def _answer(file: File | None) -> HttpResponse:

@@ -22,7 +22,7 @@ def test_from_the_box_to_the_next_configuration() -> None:
     listed = run("phone", "list").stdout
     assert re.search(rf"{MAC} +yealink-t54w +175 +101/desk +20", listed)
     assert MAC not in run("phone", "list", "176").stdout
-    assert provisioning.by_mac(f"{MAC}.cfg", "198.51.100.7") is not None
+    assert provisioning.by_mac(f"{MAC}.cfg", provisioning.Asker("198.51.100.7")) is not None
     assert "198.51.100.7" in run("phone", "list", "175").stdout
     shown = yaml.safe_load(run("phone", "show", MAC).stdout)
     phone = Phone.objects.get()
@@ -30,7 +30,7 @@ def test_from_the_box_to_the_next_configuration() -> None:
     assert shown["admin password"] == phone.admin_password
     assert (shown["settings"]["language"], shown["settings"]["codecs"]) == ("it", ["alaw", "g722"])
     assert last_line(run("phone", "rearm", MAC, "--hours", "1")) == "changed=true"
-    assert provisioning.by_mac(f"{MAC}.cfg", "198.51.100.7") is not None
+    assert provisioning.by_mac(f"{MAC}.cfg", provisioning.Asker("198.51.100.7")) is not None
     assert last_line(run("phone", "reprovision", MAC)) == "changed=true"
     assert last_line(run("phone", "reprovision", "--tenant", "175", "--reboot")) == "changed=true"
     assert list(CheckSyncRequest.objects.values_list("pbx", "reboot")) == [("pbx01", False), ("pbx01", True)]

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -12,6 +13,8 @@ from django.test import Client
 from django.utils import timezone
 
 from centralino.contract.tenant_file import PhoneEntry
+from centralino.panel import config
+from centralino.panel.config import PanelConfig
 from centralino.panel.models import CheckSyncRequest, Device, Phone
 from centralino.panel.services import check_sync, phones, provisioning, publish, tenants
 from centralino.panel.services.errors import ServiceError
@@ -39,10 +42,24 @@ def device(number: str = "101", name: str = "desk") -> Device:
     return Device.objects.get(extension__tenant=175, extension__number=number, name=name)
 
 
-def content(name: str, folder: str | None = None) -> str | None:
-    """Return what a phone is given, by its folder or by its MAC alone."""
-    file = provisioning.by_folder(folder, name, ADDRESS) if folder else provisioning.by_mac(name, ADDRESS)
+def content(name: str, folder: str | None = None, subject: str = "") -> str | None:
+    """Return what a phone is given, by its folder or by its MAC alone; ``subject`` is its certificate's."""
+    asker = provisioning.Asker(ADDRESS, subject)
+    file = provisioning.by_folder(folder, name, asker) if folder else provisioning.by_mac(name, asker)
     return file.content.decode() if file else None
+
+
+@pytest.fixture
+def asked_for_certificates(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Return a function that has the panel accept or require vendors' certificates."""
+
+    def ask(how: str) -> None:
+        site = PanelConfig.model_validate(
+            config.load().model_dump() | {"phones": config.load().model_dump()["phones"] | {"certificates": how}}
+        )
+        monkeypatch.setattr(config, "site", lambda: site)
+
+    return ask
 
 
 @pytest.fixture
@@ -125,6 +142,69 @@ def test_an_unknown_phone_is_logged_in_one_line_and_a_known_one_is_not_counted(l
         f"phone refused: address={ADDRESS} mac=none",
         f"phone not armed: address={ADDRESS} mac={MAC}",
     ]
+
+
+@pytest.mark.parametrize("how", ["accepted", "required"])
+def test_its_own_certificate_opens_no_more_than_arming_does(
+    how: str, asked_for_certificates: Callable[[str], None]
+) -> None:
+    asked_for_certificates(how)
+    phone = added()
+    own = "CN=00:15:65:AA:BB:CC,O=Yealink"
+    assert device().secret in (content(f"{MAC}.cfg", subject=own) or "")
+    assert content(f"{MAC}.cfg", subject=own) is None
+    again = content(f"{MAC}.cfg", phone.folder, own)
+    assert again is not None
+    assert device().secret not in again
+
+
+@pytest.mark.parametrize("how", ["accepted", "required"])
+def test_anothers_certificate_gets_nothing_is_counted_and_uses_nothing_up(
+    how: str, asked_for_certificates: Callable[[str], None], log: pytest.LogCaptureFixture
+) -> None:
+    asked_for_certificates(how)
+    phone = added()
+    other = f"CN={OTHER_MAC}"
+    for name, folder in (
+        (f"{MAC}.cfg", None),
+        *((name, phone.folder) for name in (f"{MAC}.cfg", "phonebook.xml", "ca.crt")),
+    ):
+        assert content(name, folder, other) is None
+    refused = f"phone refused: address={ADDRESS} mac={MAC} certificate={OTHER_MAC}"
+    assert [record.getMessage() for record in log.records] == [refused] * 4
+    assert {record.levelname for record in log.records} == {"WARNING"}
+    assert device().secret in (content(f"{MAC}.cfg", subject=f"CN={MAC}") or "")
+
+
+@pytest.mark.parametrize("subject", ["", "CN=Generic,O=Yealink"])
+def test_without_a_certificate_of_its_own_a_phone_is_served_where_none_is_required(
+    subject: str, asked_for_certificates: Callable[[str], None], log: pytest.LogCaptureFixture
+) -> None:
+    phone = added()
+    asked_for_certificates("required")
+    for name, folder in ((f"{MAC}.cfg", None), (f"{MAC}.cfg", phone.folder), ("ca.crt", phone.folder)):
+        assert content(name, folder, subject) is None
+    said = f"phone without certificate: address={ADDRESS} mac={MAC} subject={subject!r}"
+    assert [(record.levelname, record.getMessage()) for record in log.records] == [("INFO", said)] * 3
+    asked_for_certificates("accepted")
+    assert device().secret in (content(f"{MAC}.cfg", subject=subject) or "")
+
+
+def test_where_none_is_asked_for_a_subject_says_nothing() -> None:
+    added()
+    assert device().secret in (content(f"{MAC}.cfg", subject=f"CN={OTHER_MAC}") or "")
+
+
+def test_over_http_the_subject_is_what_nginx_says(
+    client: Client, asked_for_certificates: Callable[[str], None]
+) -> None:
+    asked_for_certificates("required")
+    added()
+    for headers in ({}, {"X-Client-Subject": f"CN={OTHER_MAC}"}, {"X-Client-Name": MAC}):
+        refused = client.get(f"/phones/{MAC}.cfg", headers=headers)
+        assert (refused.status_code, refused.content) == (404, b"not found\n")
+    given = client.get(f"/phones/{MAC}.cfg", headers={"X-Client-Subject": f"CN={MAC}"})
+    assert device().secret in given.content.decode()
 
 
 def test_another_vendors_name_uses_nothing_up() -> None:

@@ -103,6 +103,38 @@ def test_templates_render_with_the_example_inventory(
     guest: str, role: str, play: tuple[str, ...], loader: DataLoader, tmp_path: Path
 ) -> None:
     """A dry run of production: each guest's templates from the inventory and the playbooks' variables."""
+    texts = dict(in_example(guest, role, play, loader, tmp_path))
+    assert texts or not (folder(role) / "templates").is_dir()
+    assert not any("CHANGE-ME" in text for name, text in texts.items() if "centralino-asterisk" not in name)
+
+
+@pytest.mark.parametrize("bundle", ["", "/vendors.pem"])
+def test_phones_are_led_to_the_port_where_they_show_certificates(
+    bundle: str, loader: DataLoader, tmp_path: Path
+) -> None:
+    """One variable of the panel's guest is heard of by what points phones there and what lets them in."""
+
+    def texts(guest: str, role: str) -> str:
+        (play,) = {play for known, name, play in EXAMPLE if (known, name) == (guest, role)}
+        return "".join(
+            text for _, text in in_example(guest, role, play, loader, tmp_path, panel_phones_vendor_ca=bundle)
+        )
+
+    url = f"web01.pbx.example.com{':8444' if bundle else ''}/phones"
+    assert f"https://{url}/" in texts("pbx01", "dhcp")
+    assert f'url = "https://{url}/"' in texts("web01", "panel")
+    assert ('certificates = "accepted"' in texts("web01", "panel")) == bool(bundle)
+    for guest in ("web01", "pbx01"):  # pbx01 has the VPN, whose clients come through it
+        assert ("8444" in texts(guest, "firewall")) == bool(bundle), guest
+    nginx = texts("web01", "nginx")
+    assert ("listen 8444 ssl" in nginx) == ("ssl_verify_client optional_no_ca" in nginx) == bool(bundle)
+    assert nginx.count("ssl_verify_client on") == 1
+
+
+def in_example(
+    guest: str, role: str, play: tuple[str, ...], loader: DataLoader, tmp_path: Path, **extra: str
+) -> Iterator[tuple[str, str]]:
+    """Yield a guest's templates with what they become; keyword arguments are variables of the command line."""
     loader.set_basedir(str(ROOT / "playbooks"))
     inventory = InventoryManager(loader=loader, sources=[str(ROOT / "inventories/example")])
     manager = VariableManager(loader=loader, inventory=inventory)
@@ -110,6 +142,7 @@ def test_templates_render_with_the_example_inventory(
     manager._extra_vars = {  # noqa: SLF001 (a command line sets it through its arguments alone)
         "cluster_secrets": str(tmp_path),
         "application_built": {"archive": "/nowhere/application.tar", "release": "0123456789ab"},
+        **extra,
     }
     host = inventory.get_host(guest)
     facts = {name: value for name, value in HOST.items() if name.startswith("__") or name == "ansible_facts"}
@@ -124,9 +157,7 @@ def test_templates_render_with_the_example_inventory(
         "playbook_dir": str(ROOT / "playbooks"),
         "role_path": str(folder(role)),
     }
-    texts = dict(rendered(role, loader, variables))
-    assert texts or not (folder(role) / "templates").is_dir()
-    assert not any("CHANGE-ME" in text for name, text in texts.items() if "centralino-asterisk" not in name)
+    yield from rendered(role, loader, variables)
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -3,9 +3,13 @@
 A phone fresh from its box knows the common address and its MAC alone, and a MAC is no secret. So that address answers
 only while the phone is armed, and once; the file names the phone's own random folder, where it asks from then on. There
 it finds everything but the secrets at any time, and those when it was armed again.
+
+Where phones are asked for their vendor's certificate, it takes away and never adds: one that names another phone gets
+nothing, and one that names the right phone still has to be armed.
 """
 
 import logging
+from dataclasses import dataclass
 
 from django.db import transaction
 from django.utils import timezone
@@ -13,7 +17,7 @@ from django.utils import timezone
 from centralino.contract.phones import PhoneDefaults, Settings, inherited
 from centralino.panel import config
 from centralino.panel.models import Extension, Phone
-from centralino.phones import files
+from centralino.phones import certificate, files
 from centralino.phones import phone as parts
 from centralino.phones.phone import File
 from centralino.phones.vendors import vendor_of
@@ -21,7 +25,17 @@ from centralino.phones.vendors import vendor_of
 _log = logging.getLogger("centralino.panel.phones")
 
 
-def by_mac(name: str, address: str) -> File | None:
+@dataclass(frozen=True)
+class Asker:
+    """Who asks for a file."""
+
+    address: str
+    """Empty where it is not known."""
+    subject: str = ""
+    """Of the vendor's certificate that was shown and verified (RFC 4514); empty where there is none."""
+
+
+def by_mac(name: str, asker: Asker) -> File | None:
     """Return the file of an armed phone that asks by a name with its MAC in it; None where it gets nothing."""
     mac = files.mac_in(name)
     site = config.site().phones
@@ -29,23 +43,27 @@ def by_mac(name: str, address: str) -> File | None:
         return None  # phones also ask for files of their whole model: nobody has them, and there is nothing to count
     phone = Phone.objects.select_related("tenant").filter(mac=mac).first()
     if phone is None:
-        _refuse(address, mac)
+        _refuse(asker, mac)
+        return None
+    if not _shows_itself(phone, site, asker):
         return None
     if not _armed(phone):
         # Not counted: a phone that DHCP points here asks at each of its starts.
-        _log.info("phone not armed: address=%s mac=%s", address, mac)
+        _log.info("phone not armed: address=%s mac=%s", asker.address, mac)
         return None
-    return _file(phone, site, name, address, own_folder=False)
+    return _file(phone, site, name, asker, own_folder=False)
 
 
-def by_folder(folder: str, name: str, address: str) -> File | None:
+def by_folder(folder: str, name: str, asker: Asker) -> File | None:
     """Return a file of the phone that has this folder; None where there is none."""
     site = config.site().phones
     if site is None:
         return None
     phone = Phone.objects.select_related("tenant").filter(folder=folder).first()
     if phone is None:
-        _refuse(address, files.mac_in(name))
+        _refuse(asker, files.mac_in(name))
+        return None
+    if not _shows_itself(phone, site, asker):
         return None
     match name:
         case files.PHONEBOOK:
@@ -54,7 +72,7 @@ def by_folder(folder: str, name: str, address: str) -> File | None:
             authority = _authority(site)
             return File(authority.encode(), "application/x-pem-file") if authority else None
         case _:
-            return _file(phone, site, name, address, own_folder=True)
+            return _file(phone, site, name, asker, own_folder=True)
 
 
 def settings_of(phone: Phone, site: config.Phones) -> Settings:
@@ -70,13 +88,13 @@ def url_of(phone: Phone, site: config.Phones) -> str:
     return f"{site.url}{phone.folder}/"
 
 
-def _file(phone: Phone, site: config.Phones, name: str, address: str, *, own_folder: bool) -> File | None:
+def _file(phone: Phone, site: config.Phones, name: str, asker: Asker, *, own_folder: bool) -> File | None:
     template = files.template_of(phone.model, phone.mac, name)
     if template is None:
         return None
     if template.secret and _armed(phone):
         file = files.render(template, _whole(phone, site))
-        if _use_up(phone, address):  # last, so that what cannot be rendered uses nothing up
+        if _use_up(phone, asker.address):  # last, so that what cannot be rendered uses nothing up
             return file
     if template.secret and not (own_folder and vendor_of(phone.model).keeps):
         return None
@@ -135,6 +153,24 @@ def _armed(phone: Phone) -> bool:
     return phone.armed_until is not None and phone.armed_until > timezone.now()
 
 
-def _refuse(address: str, mac: str | None) -> None:
-    """Log what counts toward a ban; the filter of role fail2ban knows this line."""
-    _log.warning("phone refused: address=%s mac=%s", address, mac or "none")
+def _shows_itself(phone: Phone, site: config.Phones, asker: Asker) -> bool:
+    """Tell whether the certificate, or that there is none, lets the asker be this phone."""
+    if site.certificates is None:
+        return True
+    shown = certificate.mac_in(asker.subject)
+    if shown is None:
+        # A vendor's certificate that is the same in many phones says no more than none. Not counted: it is no attack.
+        if site.certificates == "required":
+            _log.info(
+                "phone without certificate: address=%s mac=%s subject=%r", asker.address, phone.mac, asker.subject
+            )
+        return site.certificates == "accepted"
+    if shown != phone.mac:
+        _refuse(asker, phone.mac, shown)
+    return shown == phone.mac
+
+
+def _refuse(asker: Asker, mac: str | None, shown: str | None = None) -> None:
+    """Log what counts toward a ban; the filter of role fail2ban knows how this line begins."""
+    certified = f" certificate={shown}" if shown else ""
+    _log.warning("phone refused: address=%s mac=%s%s", asker.address, mac or "none", certified)
