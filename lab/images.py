@@ -73,10 +73,13 @@ PHONE = Recipe(
 
 AUDITOR = Recipe(
     name="auditor",
-    packages=("bsdextrautils", "ca-certificates", "iproute2", "lynis", "nmap", "sipvicious", "ssh-audit", "testssl.sh"),
+    packages=(
+        "bsdextrautils", "ca-certificates", "conntrack", "iproute2", "lynis", "nmap", "sipvicious", "ssh-audit",
+        "testssl.sh",
+    ),
     command="sleep infinity",
     stop_signal="SIGTERM",
-)
+)  # fmt: skip
 
 
 def debian_mirror() -> str:

@@ -53,10 +53,24 @@ class Auditor:
 
     def run_as_management(self, report: str, *command: str, seconds: float = 600) -> str:
         """Run a tool at the gateway's address, from which alone ops log in."""
-        network = ["--network", "host", "--cap-add", "NET_RAW"]  # nmap makes packets of its own
-        container = ["run", "--rm", *network, *self._podman.limits, "--label", self._podman.label]
-        image = images.reference(images.AUDITOR)
-        return self._kept(report, self._podman.command([*container, image, *command]), seconds)
+        # nmap makes packets of its own
+        return self._kept(report, self._podman.command(self._at_the_gateway("NET_RAW", *command)), seconds)
+
+    def forget(self, guest: str, port: int) -> None:
+        """Have this machine's kernel forget what came from a TCP port to a guest.
+
+        It may track what crosses the containers' bridge, and remembers each packet that nobody answered for two
+        minutes. A few scans would fill its table, and then new connections of all that runs here are lost.
+        """
+        forget = f"conntrack -D -p tcp --sport {port} -d {self.cluster.address(guest)} 2>&1 >/dev/null"
+        said = self._podman(*self._at_the_gateway("NET_ADMIN", "sh", "-c", f"{forget} || true"))
+        if "flow entries have been deleted" not in said:
+            raise LabError(f"the kernel's table of connections cannot be cleared of a scan of {guest}: {said.strip()}")
+
+    def _at_the_gateway(self, capability: str, *command: str) -> list[str]:
+        """Return podman's arguments for a tool in this machine's own network."""
+        container = ["run", "--rm", "--network", "host", "--cap-add", capability, *self._podman.limits]
+        return [*container, "--label", self._podman.label, images.reference(images.AUDITOR), *command]
 
     def carry(self, guest: str, paths: Sequence[str], report: str, command: str, *, seconds: float = 900) -> str:
         """Take files of the container to a guest, run a shell command beside them, and leave nothing behind.

@@ -14,26 +14,62 @@ def tls_context(ca: str) -> ssl.SSLContext:
     return ssl.create_default_context(cadata=ca)
 
 
-def sip_options(host: str, port: int, *, context: ssl.SSLContext | None = None) -> str:
-    """Send an OPTIONS request (RFC 3261 §11), over TLS where a context is given, and return the answer."""
+class Line:
+    """One socket to SIP, over TLS or UDP."""
+
+    def __init__(self, connection: socket.socket, host: str) -> None:
+        self._connection = connection
+        self._host = host
+        self._address = "{}:{}".format(*connection.getsockname())
+        self._transport = "TLS" if isinstance(connection, ssl.SSLSocket) else "UDP"
+
+    def options(self) -> str:
+        """Send an OPTIONS request (RFC 3261 §11) and return the answer."""
+        return self._request("OPTIONS", "nobody")
+
+    def register(self, endpoint: str) -> str:
+        """Register this socket as the place where an endpoint is reached (RFC 3261 §10), and return the answer."""
+        contact = f"<sip:{endpoint}@{self._address};transport={self._transport.lower()}>"
+        return self._request("REGISTER", endpoint, f"Contact: {contact}", "Expires: 60")
+
+    def receive(self) -> str:
+        """Return what Asterisk sends next."""
+        return self._connection.recv(65535).decode()
+
+    def _request(self, method: str, user: str, *headers: str) -> str:
+        lines = [
+            f"{method} sip:{self._host} SIP/2.0",
+            f"Via: SIP/2.0/{self._transport} {self._address};branch=z9hG4bK{secrets.token_hex(8)};rport",
+            "Max-Forwards: 70",
+            f"From: <sip:{user}@{self._host}>;tag={secrets.token_hex(4)}",
+            f"To: <sip:{user}@{self._host}>",
+            f"Call-ID: {secrets.token_hex(8)}",
+            f"CSeq: 1 {method}",
+            *headers,
+            "Content-Length: 0",
+        ]
+        self._connection.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+        return self.receive()
+
+
+@contextmanager
+def sip_line(host: str, port: int, *, context: ssl.SSLContext | None = None) -> Iterator[Line]:
+    """Connect to SIP, over TLS where a context is given."""
     kind = socket.SOCK_STREAM if context else socket.SOCK_DGRAM
     with socket.socket(socket.AF_INET, kind) as plain:
         plain.settimeout(SECONDS)
         plain.connect((host, port))
-        connection = context.wrap_socket(plain, server_hostname=host) if context else plain
-        address = "{}:{}".format(*connection.getsockname())
-        request = (
-            f"OPTIONS sip:{host} SIP/2.0\r\n"
-            f"Via: SIP/2.0/{'TLS' if context else 'UDP'} {address};branch=z9hG4bK{secrets.token_hex(8)};rport\r\n"
-            "Max-Forwards: 70\r\n"
-            f"From: <sip:nobody@{host}>;tag={secrets.token_hex(4)}\r\n"
-            f"To: <sip:{host}>\r\n"
-            f"Call-ID: {secrets.token_hex(8)}\r\n"
-            "CSeq: 1 OPTIONS\r\n"
-            "Content-Length: 0\r\n\r\n"
-        )
-        connection.sendall(request.encode())
-        return connection.recv(65535).decode()
+        if context:
+            with context.wrap_socket(plain, server_hostname=host) as connection:
+                yield Line(connection, host)
+        else:
+            yield Line(plain, host)
+
+
+def sip_options(host: str, port: int, *, context: ssl.SSLContext | None = None) -> str:
+    """Send an OPTIONS request on a line of its own and return the answer."""
+    with sip_line(host, port, context=context) as line:
+        return line.options()
 
 
 class Manager:

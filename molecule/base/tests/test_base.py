@@ -174,6 +174,17 @@ def test_changed_files_are_named_once(host: Host, exposure: Exposure, integrity_
     assert host.run("runuser -u reader -- ls /var/lib/aide").rc != 0
 
 
+def test_a_program_that_is_not_its_packages_is_named_each_week(host: Host) -> None:
+    host.check_output("cp --preserve /usr/bin/factor /root/factor; echo >>/usr/bin/factor")
+    try:
+        for _ in range(2):
+            assert "/usr/bin/factor" in host.check_output("run-parts --regex=^debsums$ /etc/cron.weekly")
+        host.check_output("journalctl --sync")
+        assert "/usr/bin/factor" in host.check_output("journalctl --identifier=debsums --output=cat")
+    finally:
+        host.check_output("mv /root/factor /usr/bin/factor")
+
+
 def test_what_runs_when_is_roots_own_business(host: Host, ssh: LogIn) -> None:
     for path in ("/etc/crontab", "/etc/ssh/sshd_config", "/etc/cron.d/*", "/etc/sudoers.d/*"):
         assert ssh("reader", f"cat {path}").rc != 0, path
