@@ -63,12 +63,12 @@ def test_other_limits_cut_nobody_off_who_waits_to_be_accepted(run: Run) -> None:
 
 def test_a_longer_message_is_taken_after_a_reload(run: Run) -> None:
     async def scene(stage: Stage) -> None:
-        text = stage.config_path.read_text().replace("[clients]\n", "[clients]\nmessage_bytes = 8192\n")
+        text = stage.config_path.read_text().replace("[clients]\n", "[clients]\nmessage_bytes = 1000000\n")
         stage.config_path.write_text(text)
         await stage.service.reload()
         async with stage.live(175) as browser:
             await message(browser)
-            await browser.send(" " * 8000)
+            await browser.send(" " * 999_999)
             assert (await message(browser))["code"] == "bad_json"
 
     run(scene)
