@@ -2,13 +2,19 @@
 
 import asyncio
 import logging
+import signal
 import socket
+import ssl
 import time
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
+from centralino.cti.web.doorway import REQUEST_TIMEOUT
+from tests.benchmarks.cti.cluster import running
 from tests.contract.cti.conftest import Stage, message, until
 
 Run = Callable[[Callable[[Stage], Coroutine[Any, Any, None]]], None]
@@ -84,3 +90,23 @@ def test_who_leaves_without_a_word_is_counted_not_logged(run: Run, caplog: pytes
 
     with caplog.at_level(logging.WARNING):
         run(scene)
+
+
+def test_a_request_that_came_while_the_proxy_was_stopped_is_answered(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with running(tmp_path, tls=True) as cluster:
+            context = ssl.create_default_context(cafile=tmp_path / "test-CA.crt")
+            reader, writer = await asyncio.open_connection("127.0.0.1", cluster.port, ssl=context)
+            await asyncio.sleep(0.2)
+            cluster.proxy.send_signal(signal.SIGSTOP)
+            try:
+                writer.write(REQUEST.replace(b"health", b"nowhere"))
+                await asyncio.sleep(REQUEST_TIMEOUT + 1)
+            finally:
+                cluster.proxy.send_signal(signal.SIGCONT)
+            async with asyncio.timeout(5):
+                answer = await reader.read()
+            writer.close()
+            assert answer.startswith(b"HTTP/1.1 404 Not Found\r\n"), answer
+
+    uvloop.run(scene())

@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 REQUEST_TIMEOUT = 15.0
 """Seconds for a request to arrive: a busy machine may stand still for longer than picows' usual 5."""
+SECOND_LOOK: Final = 0.25
+"""Seconds from there to the end: after a stand-still the loop runs timers before it reads what came meanwhile."""
 BACKLOG: Final = 1024
 TLS_BUFFER: Final = 2 * (16 * 1024 + 64)
 """Bytes for each direction of each connection: two of TLS' records. aiofastnet's own 16 stay taken after a burst."""
@@ -81,6 +83,9 @@ class _Visitor(WSProtocol):  # type: ignore[misc] # as above
 
     @override
     def _handshake_timeout_callback(self) -> None:
+        asyncio.get_running_loop().call_later(SECOND_LOOK, self._too_late)
+
+    def _too_late(self) -> None:
         if self.transport.request is None and not self.transport.is_disconnected:
             self._why = self._why or "timeout"
             self.transport.underlying_transport.write(_TOO_LATE)
