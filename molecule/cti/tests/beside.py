@@ -47,6 +47,10 @@ class Beside:
         """Stop it at once."""
         self._host.run(f"systemctl kill --signal KILL {self._unit}; systemctl stop {self._unit}")
 
+    def signal(self, name: str) -> None:
+        """Send its processes a signal, ``STOP`` or ``CONT`` say."""
+        self._host.check_output(f"systemctl kill --signal {name} {self._unit}")
+
     def remove(self) -> None:
         """Stop it and forget what it did."""
         self.stop()

@@ -31,6 +31,7 @@ def second(host: Host, address: str) -> Iterator[Beside]:
     assert within(20, lambda: answers(address))
     made.command("core waitfullybooted")
     made.command("devstate change Custom:upstairs INUSE")
+    time.sleep(2)  # it writes its database once a second, and is killed
     yield made
     made.remove()
 
@@ -72,4 +73,24 @@ def test_one_stops_and_returns_while_the_other_goes_on(host: Host, panel: Panel,
                 page.until(shows(page, x101=shown, x201="unregistered"), seconds=0.5)
         second.start()
         assert within(20, lambda: answers(address))
+        page.until(shows(page, x101="free", x201="busy"), seconds=5)
+
+
+@pytest.mark.usefixtures("hints")
+def test_one_hangs_and_goes_on_while_the_other_is_not_delayed(
+    host: Host, panel: Panel, address: str, second: Beside
+) -> None:
+    with LivePage(address, panel.token(175)) as page:
+        page.until(shows(page, x101="free", x201="busy"))
+        began = time.monotonic()
+        second.signal("STOP")  # its connection stays open, and says nothing
+        try:
+            while time.monotonic() < began + 30:
+                for state, shown in (("RINGING", "ringing"), ("NOT_INUSE", "free")):
+                    asterisk(host, f"devstate change Custom:first {state}")
+                    page.until(shows(page, x101=shown), seconds=0.5)
+                if time.monotonic() > began + 12:
+                    assert shows(page, x201="unregistered")(), "it is hung, and shown as if it were well"
+        finally:
+            second.signal("CONT")
         page.until(shows(page, x101="free", x201="busy"), seconds=5)

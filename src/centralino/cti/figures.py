@@ -23,6 +23,8 @@ def families(connections: Iterable[Connection], feeds: Feeds, desk: Desk, keys: 
     yield Family("clients", "gauge", "Browsers that have been let in.", clients)
     refused = [({"reason": reason}, float(number)) for reason, number in sorted(counts.refused.items())]
     yield Family("refused_clients_total", "counter", "Browsers that were not let in.", refused)
+    broken = [({"reason": reason}, float(number)) for reason, number in sorted(counts.broken.items())]
+    yield Family("broken_connections_total", "counter", "Connections that ended before their request had come.", broken)
     actions = {"success": desk.carried_out, **desk.refused}
     results = [({"result": result}, float(number)) for result, number in sorted(actions.items())]
     yield Family("actions_total", "counter", "Actions, by what came of them.", results)

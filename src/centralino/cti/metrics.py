@@ -23,6 +23,8 @@ class Counts:
     """Clients that did not catch up, or answered no ping."""
     refused: Counter[str] = field(default_factory=Counter)
     """Clients that were not let in, by reason."""
+    broken: Counter[str] = field(default_factory=Counter)
+    """Connections that ended before their request had come, by reason."""
     longest_lag: float = 0.0
     """Seconds from an event's arrival to its writing, the longest since it was last asked for."""
 

@@ -170,7 +170,8 @@ class Service:
         self._apply_panel(config)
         if first or config.metrics != former.metrics:
             await self.web.listen_for_metrics(config.metrics, self.metrics)
-        if first or config.listen != former.listen or config.clients != former.clients:
+        # Not for other limits, which hold at once: whoever waits to be accepted would be cut off.
+        if first or config.listen != former.listen:
             self._tls = tls_context(config.listen)
             await self.web.listen((str(a) for a in config.listen.addresses), config.listen.port, self._tls)
         elif self._tls is not None and config.listen.tls is not None:

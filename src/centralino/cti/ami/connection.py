@@ -180,8 +180,10 @@ class Connection:
     async def _watch(self, stream: _Stream) -> None:
         loop = asyncio.get_running_loop()
         while not stream.lost.done():
-            await asyncio.wait((stream.lost,), timeout=PING_INTERVAL)
-            if loop.time() - stream.last_data > 2 * PING_INTERVAL:
+            # Not later than the end of its time: who hung just after a look would be found after three intervals.
+            left = stream.last_data + 2 * PING_INTERVAL - loop.time()
+            await asyncio.wait((stream.lost,), timeout=max(0.0, min(PING_INTERVAL, left)))
+            if loop.time() - stream.last_data >= 2 * PING_INTERVAL:
                 raise ConnectionFailedError(f"pbx {self.server.name}: silent for {2 * PING_INTERVAL:.0f} s, given up")
             self.send("Ping")
         raise ConnectionFailedError(f"pbx {self.server.name}: connection lost")

@@ -15,6 +15,7 @@ from centralino.cti.actions.desk import Desk
 from centralino.cti.bans import Accuse
 from centralino.cti.config import Clients, Listen, Metrics
 from centralino.cti.web.client import Client
+from centralino.cti.web.doorway import open_doors
 from centralino.cti.web.feeds import Feeds, Format
 from centralino.cti.web.limits import Counts
 from centralino.cti.web.status import health, metrics_listener, status
@@ -103,16 +104,13 @@ class WebServer:
         """Listen there, and no longer where it was before; who is connected stays."""
         self.stop_listening()
         with _named(port):
-            server = await ws_create_server(
+            server = await open_doors(
                 self._answer,
                 [str(address) for address in addresses],
                 port,
-                ssl=tls,
-                reuse_address=True,
-                backlog=1024,
-                websocket_handshake_timeout=5,
-                max_frame_size=self.settings.message_bytes,
-                read_buffer_init_size=1024,
+                tls,
+                message_bytes=lambda: self.settings.message_bytes,
+                broken=self.feeds.counts.broken,
             )
         self._servers = [server]
 
