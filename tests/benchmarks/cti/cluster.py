@@ -124,9 +124,17 @@ url = "https://127.0.0.1:{panel.port}"
 
 @asynccontextmanager
 async def running(
-    folder: Path, *, tls: bool = False, hints: tuple[dict[tuple[int, str], int], ...] = (), dead: int = 0
+    folder: Path,
+    *,
+    tls: bool = False,
+    hints: tuple[dict[tuple[int, str], int], ...] = (),
+    dead: int = 0,
+    before: str = "",
 ) -> AsyncIterator[Cluster]:
-    """Start everything, with a PBX for each of ``hints`` and ``dead`` that nobody answers for; stop everything."""
+    """Start everything, with a PBX for each of ``hints`` and ``dead`` that nobody answers for; stop everything.
+
+    ``before`` is a line of Python that the proxy's process runs first.
+    """
     authority = Authority(folder)
     hints = hints or ({(TENANT, "101"): 0},)
     issued = {name: authority.issue(name) for name in ("cti01", "web01")}
@@ -140,7 +148,7 @@ async def running(
     path = _config(folder, port, panel, [p.port for p in pbxes] + [free_port() for _ in range(dead)], tls=tls)
     with (folder / "log").open("wb") as log:
         proxy = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", "from centralino.cti.main import main; main()", "serve", str(path),
+            sys.executable, "-c", f"{before}\nfrom centralino.cti.main import main; main()", "serve", str(path),
             stderr=log, env={**os.environ, "STATE_DIRECTORY": str(folder)},
         )  # fmt: skip
     readers = await asyncio.create_subprocess_exec(

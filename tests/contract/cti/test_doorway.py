@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 import uvloop
 
-from centralino.cti.web.doorway import REQUEST_TIMEOUT
 from tests.benchmarks.cti.cluster import running
 from tests.contract.cti.conftest import Stage, message, until
 
@@ -92,21 +91,24 @@ def test_who_leaves_without_a_word_is_counted_not_logged(run: Run, caplog: pytes
         run(scene)
 
 
-def test_a_request_that_came_while_the_proxy_was_stopped_is_answered(tmp_path: Path) -> None:
+def test_requests_that_came_while_the_proxy_was_stopped_are_answered(tmp_path: Path) -> None:
     async def scene() -> None:
-        async with running(tmp_path, tls=True) as cluster:
+        hurry = "import centralino.cti.web.doorway as doorway; doorway.REQUEST_TIMEOUT = 3.0"
+        async with running(tmp_path, tls=True, before=hurry) as cluster:
             context = ssl.create_default_context(cafile=tmp_path / "test-CA.crt")
-            reader, writer = await asyncio.open_connection("127.0.0.1", cluster.port, ssl=context)
+            lines = [await asyncio.open_connection("127.0.0.1", cluster.port, ssl=context) for _ in range(10)]
             await asyncio.sleep(0.2)
             cluster.proxy.send_signal(signal.SIGSTOP)
             try:
-                writer.write(REQUEST.replace(b"health", b"nowhere"))
-                await asyncio.sleep(REQUEST_TIMEOUT + 1)
+                for _, writer in lines:
+                    writer.write(REQUEST.replace(b"health", b"nowhere"))
+                await asyncio.sleep(7)
             finally:
                 cluster.proxy.send_signal(signal.SIGCONT)
             async with asyncio.timeout(5):
-                answer = await reader.read()
-            writer.close()
-            assert answer.startswith(b"HTTP/1.1 404 Not Found\r\n"), answer
+                answers = await asyncio.gather(*(reader.read() for reader, _ in lines))
+            for _, writer in lines:
+                writer.close()
+            assert {answer.partition(b"\r\n")[0] for answer in answers} == {b"HTTP/1.1 404 Not Found"}
 
     uvloop.run(scene())
