@@ -114,7 +114,8 @@ def leader(two_tenants: None, address: str, browser: Browser) -> Iterator[Page]:
 
 
 def state(page: Page, number: str, state: str) -> None:
-    expect(page.locator(f'[data-extension="{number}"]')).to_have_attribute("data-state", state, timeout=10_000)
+    """Wait for a tile's state, for longer than the page waits for a connection that does not come about."""
+    expect(page.locator(f'[data-extension="{number}"]')).to_have_attribute("data-state", state, timeout=30_000)
 
 
 def test_states_come_change_and_are_told_in_words(page: Page, proxy: Proxy) -> None:
