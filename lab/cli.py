@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -56,9 +57,14 @@ def down() -> None:
 @app.command()
 def clean(
     cache: Annotated[bool, typer.Option("--cache", help="Remove the cache folder too: images, packages.")] = False,
+    others: Annotated[bool, typer.Option("--others", help="Remove other checkouts' labs with guests too.")] = False,
 ) -> None:
     """Remove containers, images, network and state."""
     paths = _paths()
+    for state in _podman(paths).other_labs() if others else ():
+        _say(f"removing the lab of {state}")
+        other = replace(paths, state=state)
+        lifecycle.clean(_podman(other), other, _say, cache=False)
     lifecycle.clean(_podman(paths), paths, _say, cache=cache)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from lab import containers, images, mirror, standin
 from lab.errors import LabError
 from lab.paths import Paths
-from lab.podman import NETWORK, Podman
+from lab.podman import GUEST_LABEL, NETWORK, Podman
 from lab.process import exclusively
 
 
@@ -35,11 +35,11 @@ def down(podman: Podman, paths: Paths, progress: images.Progress) -> None:
     progress("Proxmox stand-in: stopping")
     standin.stop(paths)
     boxes = podman.containers()
-    guests = [box.name for box in boxes.values() if "centralino.vmid" in box.labels and box.running]
+    guests = [box.name for box in boxes.values() if GUEST_LABEL in box.labels and box.running]
     if guests:
         progress(f"stopping {', '.join(guests)}")
         podman("stop", "--time", "20", *guests)
-    if others := [box.name for box in boxes.values() if "centralino.vmid" not in box.labels]:
+    if others := [box.name for box in boxes.values() if GUEST_LABEL not in box.labels]:
         progress(f"removing {', '.join(others)}")
         containers.remove(podman, paths, *others)
     podman.namespace.stop()

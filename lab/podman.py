@@ -21,6 +21,9 @@ GATEWAY = "198.18.0.1"
 LABEL = "centralino.lab"
 """Label of all that the lab makes; its value is the state folder, so that two checkouts do not clean each other."""
 
+GUEST_LABEL = "centralino.vmid"
+"""Label of a container that is a virtual machine; its value is the machine's id."""
+
 _DROP_DEVICE_FILTER = Path(__file__).parent / "hooks" / "drop_device_filter.py"
 
 
@@ -125,11 +128,15 @@ class Podman:
 
     def containers(self, *, label: str | None = None) -> dict[str, Container]:
         """Return this lab's containers by name; with ``label``, those that carry it too."""
-        filters = ["--filter", f"label={self.label}"]
-        if label:
-            filters += ["--filter", f"label={label}"]
-        listed = json.loads(self("ps", "--all", "--format", "json", *filters) or "[]")
-        return {container.name: container for container in map(_container, listed)}
+        return {box.name: box for box in self._listed(self.label, *([label] if label else []))}
+
+    def other_labs(self) -> list[Path]:
+        """Return the state folders of other labs that have virtual machines here: theirs and this lab's clash."""
+        return [Path(state) for state in {box.labels[LABEL] for box in self._listed(GUEST_LABEL)} - {str(self._state)}]
+
+    def _listed(self, *labels: str) -> list[Container]:
+        filters = [f"--filter=label={label}" for label in labels]
+        return [_container(entry) for entry in json.loads(self("ps", "--all", "--format", "json", *filters) or "[]")]
 
 
 def _container(listed: dict[str, Any]) -> Container:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from lab.errors import LabError
-from lab.podman import Podman
+from lab.podman import GUEST_LABEL, Podman
 
 REBOOT_STATUS = 133
 """What systemd ends with in a guest that reboots (the image sets it for systemd-reboot.service); a power-off is 0."""
@@ -54,7 +54,7 @@ class Reboots:
 
     async def _notice(self, line: bytes) -> None:
         event = json.loads(line)
-        rebooted = event.get("ContainerExitCode") == REBOOT_STATUS and "centralino.vmid" in event.get("Attributes", {})
+        rebooted = event.get("ContainerExitCode") == REBOOT_STATUS and GUEST_LABEL in event.get("Attributes", {})
         if rebooted:
             log.info("%s reboots", event["Name"])
             try:

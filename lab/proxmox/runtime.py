@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from lab import containers, images
 from lab.errors import LabError
 from lab.paths import Paths
-from lab.podman import Container, Podman
+from lab.podman import GUEST_LABEL, Container, Podman
 from lab.proxmox.errors import TaskError
 from lab.seed import Seed, write
 
@@ -153,7 +153,7 @@ class PodmanRuntime:
         if box:
             write(self._paths.seeds / name, hardware.seed)
         else:
-            labels = {"centralino.vmid": str(hardware.vmid), "centralino.vm-network": network}
+            labels = {GUEST_LABEL: str(hardware.vmid), "centralino.vm-network": network}
             machine = containers.Machine(
                 name=name,
                 address=hardware.address,
@@ -176,8 +176,8 @@ class PodmanRuntime:
     async def _containers(self, *, fresh: bool = False) -> dict[int, Container]:
         async with self._asking:
             if fresh or time.monotonic() - self._asked > _FRESH:
-                found = await asyncio.to_thread(self._podman.containers, label="centralino.vmid")
-                self._answer = {int(box.labels["centralino.vmid"]): box for box in found.values()}
+                found = await asyncio.to_thread(self._podman.containers, label=GUEST_LABEL)
+                self._answer = {int(box.labels[GUEST_LABEL]): box for box in found.values()}
                 self._asked = time.monotonic()
             return self._answer
 

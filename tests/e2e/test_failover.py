@@ -25,7 +25,7 @@ from lab.cluster import Cluster
 from lab.errors import LabError
 from lab.paths import CHECKOUT, Paths
 from lab.phones.phone import Phone
-from lab.podman import Podman
+from lab.podman import GUEST_LABEL, Podman
 from lab.process import wait_until
 from tests.conftest import LogIn, MakePhone
 from tests.e2e.test_call import ROSSI, becomes
@@ -67,8 +67,8 @@ class Site:
     def running(self) -> list[int]:
         """Return the numbers of the machines that run with pbx01's address."""
         address = self.cluster.address("pbx01")
-        boxes = self.podman.containers(label="centralino.vmid").values()
-        return [int(box.labels["centralino.vmid"]) for box in boxes if box.running and box.address == address]
+        boxes = self.podman.containers(label=GUEST_LABEL).values()
+        return [int(box.labels[GUEST_LABEL]) for box in boxes if box.running and box.address == address]
 
     def where(self, vmid: int) -> str:
         """Return the node that a machine is on."""
@@ -189,12 +189,12 @@ def tell(record_property: Callable[[str, object], None], capsys: pytest.CaptureF
 
 
 def test_a_drill_boots_the_newest_backup_beside_the_guest(site: Site) -> None:
-    boxes, card = site.podman.containers(label="centralino.vmid").keys(), site.card()
+    boxes, card = site.podman.containers(label=GUEST_LABEL).keys(), site.card()
     back_up(site)
     told = site.ops("drill", "pbx01")
     remove_backups(site)
     assert "booted and answered" in told
-    assert site.podman.containers(label="centralino.vmid").keys() == boxes
+    assert site.podman.containers(label=GUEST_LABEL).keys() == boxes
     assert (site.running(), site.card()) == ([VMID], card)
 
 
