@@ -120,6 +120,12 @@ def node_return(node: str) -> None:
     _tell_lost(standin.switch(_paths(), node, "back"))
 
 
+@node_app.command("take")
+def node_take(node: str, vmid: int) -> None:
+    """Give a node a dead one's guest, stopped, as root does on a node: `mv` below /etc/pve/nodes."""
+    standin.take(_paths(), node, vmid)
+
+
 def _tell_lost(nodes: list[str]) -> None:
     console.print(f"without power: {', '.join(nodes) or 'none'}")
 

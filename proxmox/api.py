@@ -87,7 +87,7 @@ class Api:
         """Send a write once, with a note on disk before it leaves and of the task that it began."""
         if self._journal is None:
             raise AssertionError(f"{call} without a journal")
-        number = self._journal.intend(call)
+        number = self._journal.intend(str(call), call.data)
         try:
             data = self._once(call)
         except UnansweredError:

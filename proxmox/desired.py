@@ -121,6 +121,8 @@ class Cluster:
     """Proves that a node is off."""
     switch_hook: Path | None = None
     """Directs new calls to the PBX that stands by."""
+    takeover_hook: Path | None = None
+    """Moves a guest's configuration from a dead node to another."""
 
     @property
     def templates(self) -> tuple[Template, ...]:

@@ -29,6 +29,7 @@ from proxmox import (
     ssh,
     state,
     status,
+    takeover,
     values,
 )
 from proxmox.backups import Archive
@@ -50,6 +51,8 @@ class Way(StrEnum):
     HA = "HA adopts it"
     SHARED = "its disk is shared: given to HA"
     REPLICA = "replicated disk: given to HA on the replica's node"
+    SHARED_TAKEN = "its disk is shared: taken over"
+    REPLICA_TAKEN = "replicated disk: taken over on the replica's node"
     COPY = "taken up where an earlier run left it"
     BACKUP = "newest backup"
     CLONE = "made anew from the golden image"
@@ -139,28 +142,49 @@ def _decide(opened: Session, found: State, node: str, began: float) -> list[Resc
                 "squeeze them in with --overcommit"
             )
         targets = {guest.name: min(spare.candidates(guest, found), default="") for guest in lost}
-    replicas = _replicas(opened, lost)
+    taken = _taken(opened, found, node)
+    replicas = _replicas(opened, [*lost, *taken])
     archives = backups.archives(opened, found) if lost else []
     next_free = max(found.machines, default=100) + 1
     rescues = []
     for guest in lost:
         copy, schedule = _copy(opened, guest, found), ""
-        storage = next(
-            (one for (on, name), one in found.storages.items() if name == guest.storage and on != node), None
-        )
         own = next((archive for archive in archives if archive.vmid == guest.vmid), None)
         target, vmid = targets[guest.name], guest.vmid
+        by_hook = opened.whole.takeover_hook is not None and guest.vmid not in found.ha
         if copy is not None:
             way, age, target, vmid = Way.COPY, None, copy.node, copy.vmid
-        elif storage is not None and storage.shared:
-            way, age = Way.HA if found.ha.get(guest.vmid) == "started" else Way.SHARED, 0.0
+        elif _is_shared(guest, found, node):
+            shared = Way.SHARED_TAKEN if by_hook else Way.SHARED
+            way, age = Way.HA if found.ha.get(guest.vmid) == "started" else shared, 0.0
         elif guest.vmid in replicas and found.nodes[replicas[guest.vmid][0]].online:
-            way, (target, schedule), age = Way.REPLICA, replicas[guest.vmid], None
+            way, (target, schedule) = Way.REPLICA_TAKEN if by_hook else Way.REPLICA, replicas[guest.vmid]
+            age = None
         else:
             way, age, vmid = (Way.BACKUP, began - own.made, next_free) if own else (Way.CLONE, None, next_free)
             next_free += 1
         rescues.append(Rescue(guest, way, target, vmid, age, own if way is Way.BACKUP else None, schedule))
+    for guest in taken:
+        way, age = (Way.SHARED_TAKEN, 0.0) if _is_shared(guest, found, node) else (Way.REPLICA_TAKEN, None)
+        schedule = replicas.get(guest.vmid, ("", ""))[1]
+        rescues.append(Rescue(guest, way, found.machines[guest.vmid].node, guest.vmid, age, schedule=schedule))
     return rescues
+
+
+def _is_shared(guest: Guest, found: State, dead: str) -> bool:
+    """Tell whether a living node has a guest's storage, and it is one that all of them share."""
+    alive = (one for (on, name), one in found.storages.items() if name == guest.storage and on != dead)
+    return any(one.shared for one in alive)
+
+
+def _taken(opened: Session, found: State, dead: str) -> list[Guest]:
+    """Return the guests that a run which was cut off has taken over: nobody else starts them."""
+    begun = takeover.begun(opened)
+    return [
+        guest
+        for guest in opened.whole.guests
+        if guest.vmid in begun and guest.vmid in found.machines and found.machines[guest.vmid].node != dead
+    ]
 
 
 def _copy(opened: Session, guest: Guest, found: State) -> Machine | None:
@@ -211,6 +235,8 @@ class _Run:
         try:
             if rescue.way in {Way.HA, Way.SHARED, Way.REPLICA}:
                 node, pinned = self._by_ha(rescue)
+            elif rescue.way in {Way.SHARED_TAKEN, Way.REPLICA_TAKEN}:
+                node, pinned = self._by_takeover(rescue), ()
             else:
                 self._disarm(rescue.guest)
                 node, pinned = self._by_copy(rescue), ()
@@ -266,10 +292,19 @@ class _Run:
             machine = state.find(self._api.send, rescue.vmid, rescue.target, self._api.pause)
         else:
             ssh.forget(guest)
+        return self._converge(rescue, machine, lambda now: plan.guest_steps(successor, now))
 
-        def steps(now: Machine | None) -> tuple[plan.Step, ...]:
-            return plan.guest_steps(successor, now)
+    def _by_takeover(self, rescue: Rescue) -> str:
+        """Move the guest's configuration, unless an earlier run did, and start it where its disk is, as it is."""
+        before = self._found.machines[rescue.vmid].node
+        if before != rescue.target:
+            self._report(rescue.guest.name, "taking it over")
+            takeover.take(self._opened, rescue.vmid, before, rescue.target)
+        return self._converge(rescue, takeover.arrived(self._api, rescue.vmid, rescue.target), plan.power_steps)
 
+    def _converge(self, rescue: Rescue, machine: Machine | None, steps: converge.Steps) -> str:
+        """Take what is there of a guest through these steps; return its node."""
+        guest = rescue.guest
         ids = frozenset((str(rescue.vmid), str(guest.template.vmid)))
         subject = Subject(guest.name, rescue.vmid, rescue.target, guest.task_timeout, ids)
         _, whole = converge.converge(
@@ -350,9 +385,9 @@ def _end(opened: Session, rescues: list[Rescue], others: list[str], *, planned: 
 def _loss(one: Rescue) -> str:
     """Return the data that a guest lost, as a person says it."""
     match one.way:
-        case Way.HA | Way.SHARED:
+        case Way.HA | Way.SHARED | Way.SHARED_TAKEN:
             return "no data"
-        case Way.REPLICA:
+        case Way.REPLICA | Way.REPLICA_TAKEN:
             return f"what came after the last replication, schedule {one.schedule}"
         case Way.BACKUP:
             return f"{status.age(one.lost or 0.0)} of data"

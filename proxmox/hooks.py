@@ -1,4 +1,4 @@
-"""Programs that an inventory names for what no API of Proxmox can do: prove that a node is off, direct calls."""
+"""Programs that an inventory names for what no API of Proxmox can do: prove that a node is off, say."""
 
 import subprocess
 from pathlib import Path
@@ -11,14 +11,14 @@ class BrokenHookError(Exception):
     """The program cannot be run, or does not come to an end."""
 
 
-def run(hook: Path, word: str) -> str:
-    """Run a program with one word; return nothing where it succeeds, and else what it said.
+def run(hook: Path, *words: str) -> str:
+    """Run a program with these words; return nothing where it succeeds, and else what it said.
 
     Raises :class:`BrokenHookError`.
     """
     try:
         done = subprocess.run(  # noqa: S603 (the inventory names it)
-            [str(hook), word], capture_output=True, text=True, timeout=_SECONDS, check=False
+            [str(hook), *words], capture_output=True, text=True, timeout=_SECONDS, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BrokenHookError(str(error)) from None

@@ -14,13 +14,13 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Final, Protocol
 
-from proxmox.calls import Call
+from proxmox.calls import Value
 from proxmox.errors import ProvisionerError, RefusedError, TaskFailedError, UnansweredError
 from proxmox.inventory import shown
 
@@ -76,12 +76,12 @@ class Journal:
         if self._file.tell() and not path.read_bytes().endswith(b"\n"):
             self._file.write("\n")  # the last line was cut off by a crash
 
-    def intend(self, call: Call) -> str:
-        """Note a request before it leaves; return its number."""
-        wanted = " ".join(f"{key}={call.data[key]}" for key in _WORDS if key in call.data)
+    def intend(self, what: str, data: Mapping[str, Value]) -> str:
+        """Note a request before it leaves, or a program before it is run; return its number."""
+        wanted = " ".join(f"{key}={data[key]}" for key in _WORDS if key in data)
         with self._lock:
             number = f"{self._run}.{len(self._requests)}"
-            request = Request(number, self._command, time.time(), f"{call} {wanted}".strip())
+            request = Request(number, self._command, time.time(), f"{what} {wanted}".strip())
             self._requests[number] = request
             self._write({"intend": number, "at": request.at, "command": self._command, "request": request.text})
         return number

@@ -174,6 +174,13 @@ def guest_steps(guest: Guest, machine: Machine | None, *, move: bool = False) ->
     return tuple(steps)
 
 
+def power_steps(machine: Machine | None) -> tuple[Step, ...]:
+    """Return what makes a machine that is there run, as it is."""
+    if machine is None or machine.running:
+        return ()
+    return (wait(machine),) if machine.lock else (_start(machine.node, machine.vmid),)
+
+
 def migration(machine: Machine, target: str) -> Step:
     """Return what brings a machine to another node; disks that both see are not copied, whatever is asked for."""
     call = calls.migrate(machine.node, machine.vmid, target, online=machine.running, local_disks=machine.running)

@@ -56,6 +56,7 @@ def read(hosts: Iterable[Host]) -> Cluster:
         journal=_path(host, variables.journal),
         fence_hook=_path(host, variables.fence_hook) if variables.fence_hook else None,
         switch_hook=_path(host, variables.switch_hook) if variables.switch_hook else None,
+        takeover_hook=_path(host, variables.takeover_hook) if variables.takeover_hook else None,
     )
 
 

@@ -173,6 +173,12 @@ class Variables(BaseModel):
         description="Program that `relocate` calls with the name of the PBX that stands by, once it answers in the new "
         "place: it directs new calls there; may be called again.",
     )
+    takeover_hook: Path | None = Field(
+        None,
+        description="Program that `failover` calls with a VMID, the dead node and a living one, for a guest without "
+        "HA: it moves the guest's configuration below /etc/pve/nodes from the one to the other; may be called "
+        "again. Without it the guest is given to HA, which waits a minute.",
+    )
     journal: Path = Field(
         Path(".secrets/proxmox.journal"),
         description="File that requests are noted in before they are waited for; its lock keeps two runs apart.",
@@ -195,6 +201,7 @@ CLUSTER_WIDE: Final = (
     "parallel_clones",
     "fence_hook",
     "switch_hook",
+    "takeover_hook",
     "journal",
 )
 """What must be the same for all guests: one inventory, one Proxmox cluster."""

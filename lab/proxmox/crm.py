@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from lab.proxmox import config, disks, layout
+from lab.proxmox.errors import ApiError
 from lab.proxmox.runtime import Runtime
 from lab.proxmox.state import Guest, Store
 
@@ -81,6 +82,25 @@ class Manager:
             if (managed == "ignored" and guest.config.get("onboot")) or managed == "started":
                 await self._boot(guest)
 
+    async def take(self, vmid: int, node: str) -> None:
+        """Make a guest another node's, stopped, as root's ``mv`` below /etc/pve/nodes does. Repeated, it does nothing.
+
+        Raises :class:`ApiError` where nobody may write there, or its own node may still run it.
+        """
+        guest, target = self._store.cluster.guests.get(vmid), self._store.node(node).name
+        if guest is None:
+            raise ApiError(500, f"no configuration of VM {vmid}")
+        if guest.node == target:
+            return
+        if not quorate(self._store) or not online(self._store, target):
+            raise ApiError(500, "Permission denied")
+        if online(self._store, guest.node):
+            raise ApiError(500, f"{guest.node} is alive, and may run VM {vmid}")
+        if disks.is_local(guest) and not disks.replica(self._store.cluster, guest, target):
+            raise ApiError(500, f"{target} has no replica of VM {vmid}")
+        await self._carry(guest, target)
+        self._store.save()
+
     async def watch(self) -> None:
         """Look every moment for what is to be recovered."""
         while True:
@@ -114,9 +134,7 @@ class Manager:
             log.warning("VM %s: no node has its disks", guest.vmid)
             self._store.cluster.ha[f"vm:{guest.vmid}"]["crm"] = "error"
             return
-        move(self._store, guest, target)
-        if disks.is_local(guest):
-            await self._take_replica(guest)
+        await self._carry(guest, target)
         if wanted == "started":
             await self._boot(guest)
         self._store.save()
@@ -130,10 +148,13 @@ class Manager:
         crowd = {name: len(self._on(name)) for name in alive}
         return min(alive, key=lambda name: (crowd[name], name), default=None)
 
-    async def _take_replica(self, guest: Guest) -> None:
-        """Give a guest the replica for its disk: the one that it had is on the dead node."""
+    async def _carry(self, guest: Guest, target: str) -> None:
+        """Make a guest another node's; a disk that was the dead node's own is the replica there."""
+        move(self._store, guest, target)
+        if not disks.is_local(guest):
+            return
         if volume := disks.boot_volume(self._store.cluster, guest):
-            volume.image = disks.replica(self._store.cluster, guest, guest.node)
+            volume.image = disks.replica(self._store.cluster, guest, target)
         if guest.has_container:
             await self._runtime.remove(guest.vmid)
             guest.has_container = False

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -54,22 +54,17 @@ def make_app(store: Store, runtime: Runtime) -> web.Application:
     async def handle(request: web.Request) -> web.Response:
         return await _written(request, answer(request, store, tasks, runtime, manager))
 
-    async def switch(request: web.Request) -> web.Response:
-        async def done() -> list[str]:
-            auth.authenticate(store.cluster, request.headers, request.cookies, request.method)
-            change = manager.lose if request.match_info["power"] == "lost" else manager.give_back
-            await change(request.match_info["node"])
-            return sorted(store.cluster.lost)
+    async def switch(request: web.Request) -> list[str]:
+        change = manager.lose if request.match_info["power"] == "lost" else manager.give_back
+        await change(request.match_info["node"])
+        return sorted(store.cluster.lost)
 
-        return await _written(request, done())
+    async def take(request: web.Request) -> None:
+        await manager.take(int(request.match_info["vmid"]), request.match_info["node"])
 
-    async def speak(request: web.Request) -> web.Response:
-        async def done() -> None:
-            auth.authenticate(store.cluster, request.headers, request.cookies, request.method)
-            words = request.match_info
-            await remote.speak(store, words["ticket"], words["word"], await request.json())
-
-        return await _written(request, done())
+    async def speak(request: web.Request) -> None:
+        words = request.match_info
+        await remote.speak(store, words["ticket"], words["word"], await request.json())
 
     async def finish(app: web.Application) -> None:
         del app
@@ -87,11 +82,28 @@ def make_app(store: Store, runtime: Runtime) -> web.Application:
     app.cleanup_ctx.append(watch)
     app.router.add_route("*", "/api2/json/{path:.*}", handle)
     # No node has these: the lab's own way to pull a plug, for whoever has the API's token.
-    app.router.add_post("/lab/nodes/{node}/{power:lost|back}", switch)
+    app.router.add_post("/lab/nodes/{node}/{power:lost|back}", _own(store, switch))
+    # Nor this: what root does on a node, below /etc/pve.
+    app.router.add_post(r"/lab/nodes/{node}/take/{vmid:\d+}", _own(store, take))
     # Nor this: what the nodes of two clusters say to each other through a web socket.
-    app.router.add_post("/lab/tunnels/{ticket}/{word:arrive|quit}", speak)
+    app.router.add_post("/lab/tunnels/{ticket}/{word:arrive|quit}", _own(store, speak))
     app.on_cleanup.append(finish)
     return app
+
+
+def _own(
+    store: Store, work: Callable[[web.Request], Awaitable[Any]]
+) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """Return the handler of a request that no node has: for whoever may use the API."""
+
+    async def handle(request: web.Request) -> web.Response:
+        async def done() -> Any:  # noqa: ANN401 (any JSON)
+            auth.authenticate(store.cluster, request.headers, request.cookies, request.method)
+            return await work(request)
+
+        return await _written(request, done())
+
+    return handle
 
 
 async def _written(request: web.Request, data: Awaitable[Any]) -> web.Response:

@@ -61,6 +61,11 @@ class Site:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    @property
+    def takeover(self) -> Path:
+        """The inventory's file that names the program for takeovers."""
+        return self.inventory / "group_vars/all/takeover.yml"
+
     def switch(self, power: Literal["lost", "back"]) -> None:
         standin.switch(self.paths, HOME, power)
 
@@ -118,8 +123,18 @@ def replicate(site: Site) -> None:
     assert first, "the first replication has not come to its end"
 
 
+def replicate_and_take_over(site: Site) -> None:
+    """Have pbx01's disk copied, and a program that makes it the other node's without HA."""
+    replicate(site)
+    program = site.inventory / "take-over"
+    program.write_text(f'#!/bin/sh\ncd {CHECKOUT}\nexec {sys.executable} -m lab node take "$3" "$1"\n')
+    program.chmod(0o755)
+    site.takeover.write_text("proxmox_takeover_hook: take-over\n")
+
+
 def come_home(site: Site) -> None:
     """Bring pbx01 back from the replica's node, as it runs."""
+    site.takeover.unlink(missing_ok=True)
     assert site.where(VMID) == REPLICA
     site.ops("apply", "--move")
     assert site.where(VMID) == HOME
@@ -171,7 +186,8 @@ class Way:
 
 
 BACKUP = Way("newest backup", back_up, drop_the_copy)
-REPLICATION = Way("replicated disk", replicate, come_home)
+REPLICATION = Way("replicated disk: given to HA", replicate, come_home)
+TAKEOVER = Way("replicated disk: taken over", replicate_and_take_over, come_home)
 
 
 @pytest.fixture
@@ -198,7 +214,7 @@ def test_a_drill_boots_the_newest_backup_beside_the_guest(site: Site) -> None:
     assert (site.running(), site.card()) == ([VMID], card)
 
 
-@pytest.mark.parametrize("way", [BACKUP, REPLICATION], ids=lambda way: way.copy.__name__)
+@pytest.mark.parametrize("way", [BACKUP, REPLICATION, TAKEOVER], ids=lambda way: way.copy.__name__)
 def test_a_node_dies_during_a_call(
     way: Way, site: Site, make_phone: MakePhone, log_in: LogIn, tell: Callable[..., None]
 ) -> None:

@@ -234,6 +234,9 @@ def test_the_labs_command_pulls_it_and_names_the_nodes(
     assert standin.switch(paths, "pve3", "back") == []
     with pytest.raises(LabError, match="the nodes are pve1, pve2, pve3"):
         standin.switch(paths, "pve9", "lost")
+    standin.switch(paths, "pve1", "lost")
+    with pytest.raises(LabError, match="no configuration of VM 4711"):
+        standin.take(paths, "pve2", 4711)
     monkeypatch.setenv(standin.PORT_VARIABLE, "1")
     with pytest.raises(LabError, match="`python -m lab up` starts it"):
         standin.switch(paths, "pve3", "lost")

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from tests.contract.proxmox.scenes import ALL, Check, Prepare, Scene, kill_at_each_moment
-from tests.unit.proxmox.test_failover import localise, replicate
+from tests.unit.proxmox.test_failover import localise, replicate, take_over
 
 
 def shared(scene: Scene) -> Check:
@@ -32,6 +32,11 @@ def replicated(scene: Scene) -> Check:
     return check
 
 
+def taken_over(scene: Scene) -> Check:
+    take_over(scene.stand_in, scene.files)
+    return replicated(scene)
+
+
 def backed_up(scene: Scene) -> Check:
     localise(scene.stand_in, scene.files)
     assert scene.ops("backup", "pbx01")[0] == 0
@@ -56,6 +61,7 @@ FAILOVER = ("failover", "pve1", "--it-is-off")
     [
         (shared, FAILOVER, 3),
         (replicated, FAILOVER, 9),
+        (taken_over, FAILOVER, 5),
         (backed_up, FAILOVER, 15),
     ],
 )

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from lab.paths import CHECKOUT
 from lab.proxmox import crm, disks
 from proxmox import converge, probes, reach
 from proxmox.desired import Guest
@@ -126,6 +128,96 @@ def test_a_replicated_guest_that_ha_had_stays_pinned_to_its_replica_and_that_is_
     assert stand_in.store.cluster.guests[101].node == "pve3"
     assert stand_in.store.cluster.ha["vm:101"]["state"] == "started"
     assert stand_in.store.cluster.rules["centralino-101"]["nodes"] == "pve3"
+
+
+def take_over(stand_in: StandIn, files: Inventory) -> Path:
+    """Have the inventory name a program that moves configurations, as `ssh root@pve3 mv …` would; return its notes."""
+    state = files.secrets / "lab"
+    state.mkdir()
+    (state / "proxmox").symlink_to(stand_in.folder)
+    program, notes = files.secrets / "take", files.secrets / "taken"
+    program.write_text(
+        f"#!/bin/sh -e\necho $* >>{notes}\nexport CENTRALINO_LAB_STATE={state} CENTRALINO_LAB_PORT={stand_in.port}\n"
+        f'cd {CHECKOUT}\nexec {sys.executable} -m lab node take "$3" "$1"\n'
+    )
+    program.chmod(0o755)
+    files.settings["proxmox_takeover_hook"] = ".secrets/take"
+    return notes
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_program_that_moves_configurations_saves_the_wait_for_ha(
+    ops: Cli, stand_in: StandIn, at_stand_in: Inventory, monkeypatch: pytest.MonkeyPatch, shared: bool
+) -> None:
+    monkeypatch.setattr(crm, "ADOPT_SECONDS", 600)
+    if not shared:
+        localise(stand_in, at_stand_in)
+        replicate(stand_in, "pve3")
+    notes = take_over(stand_in, at_stand_in)
+    stand_in.lose("pve1")
+    code, said, _ = ops("failover", "pve1", "--check")
+    way = "its disk is shared: taken over" if shared else "replicated disk: taken over on the replica's node"
+    assert (code, f"pbx01: {way}; 101 on pve" in said, notes.exists()) == (2, True, False)
+    stand_in.written()
+    code, said, _ = ops("failover", "pve1", "--it-is-off", "--json")
+    (guest,) = json.loads(said)["guests"]
+    assert (code, guest["way"]) == (0, "shared_taken" if shared else "replica_taken")
+    assert guest["lost"] == ("no data" if shared else "what came after the last replication, schedule */15")
+    node = guest["node"]
+    assert notes.read_text() == f"101 pve1 {node}\n"
+    assert [line for line in stand_in.written() if "/lab/" not in line] == [f"POST /nodes/{node}/qemu/101/status/start"]
+    assert shared or node == "pve3"
+    assert (stand_in.store.cluster.guests[101].node, stand_in.machines.running[101]) == (node, True)
+    stand_in.give_back("pve1")
+    assert ops("apply", "--move")[0] == 0
+    assert stand_in.store.cluster.guests[101].node == "pve1"
+
+
+def test_what_ha_has_is_left_to_it(ops: Cli, stand_in: StandIn, at_stand_in: Inventory) -> None:
+    notes = take_over(stand_in, at_stand_in)
+    stand_in.store.cluster.ha["vm:101"] = {"state": "started"}
+    stand_in.lose("pve1")
+    code, said, _ = ops("failover", "pve1", "--it-is-off")
+    assert (code, "pbx01: HA adopts it" in said, notes.exists()) == (0, True, False)
+
+
+@pytest.fixture
+def failing(
+    ops: Cli, stand_in: StandIn, at_stand_in: Inventory, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Cli, StandIn, Inventory]:
+    """Give what a test needs that does not wait for what never arrives."""
+    monkeypatch.setattr("proxmox.takeover._ARRIVAL_SECONDS", 0)
+    return ops, stand_in, at_stand_in
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        (
+            "echo no route to pve3 >&2; exit 1",
+            "does not bring 101 from pve1 to pve2 (no route to pve3): correct it, or ",
+        ),
+        ("true", "101 is not on pve2 0 s after proxmox_takeover_hook said that all is well"),
+        (None, "No such file or directory"),
+    ],
+)
+def test_a_takeover_that_fails_is_one_sentence_and_the_next_run_does_it(
+    failing: tuple[Cli, StandIn, Inventory], program: str | None, said: str
+) -> None:
+    ops, stand_in, at_stand_in = failing
+    take_over(stand_in, at_stand_in)
+    hook = at_stand_in.secrets / "take"
+    good = hook.read_text()
+    hook.write_text(f"#!/bin/sh\n{program}\n") if program else hook.unlink()
+    stand_in.lose("pve1")
+    code, _, wrong = ops("failover", "pve1", "--it-is-off")
+    (sentence,) = [line for line in wrong.splitlines() if line.startswith("proxmox: ")]
+    assert (code, said in sentence) == (1, True), wrong
+    assert stand_in.store.cluster.guests[101].node == "pve1"
+    hook.write_text(good)
+    hook.chmod(0o755)
+    code, _, wrong = ops("failover", "pve1", "--it-is-off")
+    assert (code, stand_in.machines.running[101]) == (0, True), wrong
 
 
 def test_from_a_backup_it_comes_back_once_whatever_returns(ops: Cli, stand_in: StandIn, at_stand_in: Inventory) -> None:
