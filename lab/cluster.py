@@ -58,7 +58,7 @@ class Cluster:
         """Run a shell command as root on a guest and return its output."""
         secrets = self.inventory.resolve() / ".secrets" / "ssh"
         known_hosts = f"UserKnownHostsFile={secrets / 'known_hosts'}"
-        options = ["-o", known_hosts, "-o", "BatchMode=yes", "-o", "ConnectTimeout=5"]
+        options = ["-o", known_hosts, "-o", "BatchMode=yes", "-o", "ConnectTimeout=30"]
         target = f"{self.hosts[guest]['proxmox_ssh_user']}@{self.address(guest)}"
         done = subprocess.run(  # noqa: S603
             ["ssh", "-i", str(secrets / "id_ed25519"), *options, target, f"sudo sh -c {shlex.quote(command)}"],  # noqa: S607

@@ -30,7 +30,7 @@ def ask(controller: Host, address: str) -> Ask:
             "--show-error",
             "--include",
             "--max-time",
-            "65",
+            "120",
             "--cacert",
             str(AUTHORITY / "ca.crt"),
             *options,

@@ -45,7 +45,7 @@ class Lab:
 
     def ssh(self, address: str, command: str, user: str = "ops") -> str:
         options = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]
-        target = ["-o", "BatchMode=yes", "-o", "ConnectTimeout=3", "-i", str(self.key), f"{user}@{address}"]
+        target = ["-o", "BatchMode=yes", "-o", "ConnectTimeout=30", "-i", str(self.key), f"{user}@{address}"]
         return subprocess.run(["ssh", *options, *target, command], capture_output=True, text=True, check=True).stdout
 
 
