@@ -109,6 +109,8 @@ def site(cluster: Cluster, inventory: Path, tmp_path_factory: pytest.TempPathFac
         verify_ssl=str(paths.proxmox / "ca.pem"), timeout=60,
     )  # fmt: skip
     made = Site(cluster, folder, api, Podman(host.detect(), paths.state), paths)
+    for job in api.cluster.replication.get():  # a test that was cut off left it
+        api.cluster.replication(job["id"]).delete()
     made.move_disk(LOCAL)
     yield made
     made.switch("back")
@@ -126,10 +128,10 @@ def replicate(site: Site) -> None:
 def replicate_and_take_over(site: Site) -> None:
     """Have pbx01's disk copied, and a program that makes it the other node's without HA."""
     replicate(site)
-    program = site.inventory / "take-over"
+    program = site.inventory.parent / "take-over"
     program.write_text(f'#!/bin/sh\ncd {CHECKOUT}\nexec {sys.executable} -m lab node take "$3" "$1"\n')
     program.chmod(0o755)
-    site.takeover.write_text("proxmox_takeover_hook: take-over\n")
+    site.takeover.write_text("proxmox_takeover_hook: ../take-over\n")
 
 
 def come_home(site: Site) -> None:
