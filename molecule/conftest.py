@@ -20,9 +20,10 @@ def converge() -> Converge:
 
     def run(*, fails: bool = False, **variables: object) -> str:
         play = apply_role("--extra-vars", json.dumps(variables))
-        if play.returncode != (TASK_FAILED if fails else 0):
+        wanted = TASK_FAILED if fails else 0
+        if play.returncode != wanted:
             pytest.fail(
-                f"the role was {'applied' if fails else 'not applied'}:\n{play.stdout}{play.stderr}", pytrace=False
+                f"Ansible ended with {play.returncode} in place of {wanted}:\n{play.stdout}{play.stderr}", pytrace=False
             )
         return play.stdout + play.stderr
 

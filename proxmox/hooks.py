@@ -25,3 +25,11 @@ def run(hook: Path, *words: str) -> str:
     if done.returncode == 0:
         return ""
     return " ".join((done.stderr or done.stdout).split())[-200:] or f"exit code {done.returncode}"
+
+
+def failure(hook: Path, *words: str) -> str:
+    """Run a program with these words; return nothing where it succeeds, and else what it said or what kept it back."""
+    try:
+        return run(hook, *words)
+    except BrokenHookError as error:
+        return str(error)

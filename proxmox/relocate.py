@@ -179,11 +179,7 @@ class _Run:
 
 def _switch(hook: Path, name: str) -> None:
     """Have a program direct new calls to the PBX that stands by."""
-    try:
-        said = hooks.run(hook, name)
-    except hooks.BrokenHookError as error:
-        said = str(error)
-    if said:
+    if said := hooks.failure(hook, name):
         raise ProvisionerError(
             f"proxmox_switch_hook: {shown(hook)} does not direct calls to {name} ({said}): correct it, then run "
             "again; no PBX that carries calls was touched"

@@ -32,10 +32,7 @@ def take(opened: Session, vmid: int, dead: str, target: str) -> None:
     if hook is None or notes is None:
         raise AssertionError("a takeover has a hook, and is written down")
     number = notes.intend(f"{_NOTE}{vmid}", {"target": target})
-    try:
-        said = hooks.run(hook, str(vmid), dead, target)
-    except hooks.BrokenHookError as error:
-        said = str(error)
+    said = hooks.failure(hook, str(vmid), dead, target)
     notes.end(number, said or "done")
     if said:
         raise ProvisionerError(

@@ -36,7 +36,8 @@ class Cluster:
 def begin(path: Path, *, upid: str | None = UPID) -> None:
     """Write what a run leaves that is killed while it waits."""
     notes = journal.Journal(path, "apply")
-    number = notes.intend(str(made := calls.clone("pve1", 9000, 101, {})), made.data)
+    clone = calls.clone("pve1", 9000, 101, {})
+    number = notes.intend(str(clone), clone.data)
     if upid:
         notes.task(number, upid)
     notes.close()
