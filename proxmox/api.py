@@ -24,6 +24,8 @@ from proxmox.journal import Journal
 
 TIMEOUT: Final = 60
 """Seconds until a request is given up; some writes hold locks for half a minute."""
+AGENT_SECONDS: Final = 10
+"""Seconds that a guest's agent is given; a node's own patience with it is shorter, where it has one."""
 _FIRST_TIMEOUT: Final = 10
 """Seconds for the first contact: an address where nobody is must not cost a minute."""
 _UNREACHED_NODE: Final = range(595, 600)
@@ -83,6 +85,13 @@ class Api:
                 return data
         raise AssertionError("unreachable")
 
+    def ask(self, call: Call, seconds: float = AGENT_SECONDS) -> Any:  # noqa: ANN401 (any JSON)
+        """Send a question that may never be answered, such as one to a guest's agent: once, and not for long.
+
+        Raises what :meth:`send` raises.
+        """
+        return self._once(call, seconds)
+
     def _write(self, call: Call) -> Any:  # noqa: ANN401 (any JSON)
         """Send a write once, with a note on disk before it leaves and of the task that it began."""
         if self._journal is None:
@@ -135,8 +144,8 @@ class Api:
                 "interrupted; what the cluster has begun goes on there: run the same command again"
             )
 
-    def _once(self, call: Call) -> Any:  # noqa: ANN401 (any JSON)
-        resource = self._client()(call.url.strip("/").split("/"))
+    def _once(self, call: Call, seconds: float = TIMEOUT) -> Any:  # noqa: ANN401 (any JSON)
+        resource = self._client(seconds)(call.url.strip("/").split("/"))
         send = {"GET": resource.get, "POST": resource.post, "PUT": resource.put, "DELETE": resource.delete}[call.method]
         try:
             data = send(**call.data)
@@ -157,9 +166,10 @@ class Api:
             raise self._stranger()
         return data
 
-    def _client(self) -> Any:  # noqa: ANN401 (proxmoxer is not typed)
-        client = getattr(self._local, "client", None)
-        if client is None:
+    def _client(self, seconds: float) -> Any:  # noqa: ANN401 (proxmoxer is not typed)
+        """Return this thread's client that waits so long for an answer."""
+        clients: dict[float, Any] = self._local.__dict__.setdefault("clients", {})
+        if seconds not in clients:
             end = self.endpoint
             user, _, token = end.token_id.partition("!")
             verify: bool | str = str(end.ca) if end.ca else end.fingerprint is None
@@ -170,12 +180,12 @@ class Api:
                 token_name=token,
                 token_value=end.token_secret,
                 verify_ssl=verify,
-                timeout=(_FIRST_TIMEOUT, TIMEOUT),
+                timeout=(_FIRST_TIMEOUT, seconds),
             )
             if end.fingerprint:
                 client._store["session"].mount("https://", _PinnedAdapter(end.fingerprint))  # noqa: SLF001  (proxmoxer has no other way)
-            self._local.client = client
-        return client
+            clients[seconds] = client
+        return clients[seconds]
 
     def _refusal(self, call: Call, error: ResourceException) -> ProvisionerError:
         status, reason = int(error.status_code), " ".join(str(error.content or error.status_message or "").split())

@@ -68,7 +68,7 @@ def backup(options: argparse.Namespace) -> int:
         found = opened.read()
         opened.fit(found, ("backup",))
         guests = session.limited(opened.whole, options.guest, "GUEST").guests
-        if problems := [sentence for guest in guests for sentence in _unsaved(guest, found)]:
+        if problems := [sentence for guest in guests for sentence in unsaved(guest, found)]:
             raise ProvisionerError(*problems)
         machines = [(guest, session.machine_of(found, guest)) for guest in guests]
         if options.check:
@@ -80,7 +80,8 @@ def backup(options: argparse.Namespace) -> int:
         return _end(options, [f"{guest.name}: {one.volid}" for guest, one in zip(guests, made, strict=True)])
 
 
-def _unsaved(guest: Guest, found: State) -> Iterable[str]:
+def unsaved(guest: Guest, found: State) -> Iterable[str]:
+    """Return what keeps a guest from being backed up, a sentence each."""
     if not guest.backup_storage:
         yield (
             f"{guest.where['proxmox_backup_storage']}: proxmox_backup_storage is not set for {guest.name}: name a "
@@ -299,7 +300,7 @@ def _await_agent(opened: Session, node: str, vmid: int) -> None:
     deadline = time.monotonic() + _DRILL_SECONDS
     while True:
         try:
-            opened.api.send(calls.interfaces(node, vmid))
+            opened.api.ask(calls.interfaces(node, vmid))
         except (RefusedError, UnansweredError) as error:
             if time.monotonic() > deadline:
                 raise ProvisionerError(

@@ -104,6 +104,16 @@ def replication_state(node: str) -> Call:
     return Call("GET", "/nodes/{node}/replication", {"node": node})
 
 
+def backup_jobs() -> Call:
+    """List the cluster's backup jobs."""
+    return Call("GET", "/cluster/backup")
+
+
+def moments(schedule: str) -> Call:
+    """Tell when a calendar event comes next, the next ten times."""
+    return Call("GET", "/cluster/jobs/schedule-analyze", {}, {"schedule": schedule})
+
+
 def certificates(node: str) -> Call:
     """List a node's certificates."""
     return Call("GET", "/nodes/{node}/certificates/info", {"node": node})
@@ -193,6 +203,21 @@ def vzdump(node: str, vmid: int, storage: str) -> Call:
     """Back a guest up while it runs."""
     data: dict[str, Value] = {"vmid": str(vmid), "storage": storage, "mode": "snapshot", "compress": "zstd"}
     return Call("POST", "/nodes/{node}/vzdump", {"node": node}, data)
+
+
+def add_job(name: str, settings: Mapping[str, Value]) -> Call:
+    """Make a backup job."""
+    return Call("POST", "/cluster/backup", {}, {"id": name, **settings})
+
+
+def change_job(name: str, settings: Mapping[str, Value]) -> Call:
+    """Change a backup job."""
+    return Call("PUT", "/cluster/backup/{id}", {"id": name}, settings)
+
+
+def remove_job(name: str) -> Call:
+    """Remove a backup job; its backups stay."""
+    return Call("DELETE", "/cluster/backup/{id}", {"id": name})
 
 
 def join_ha(vmid: int, wanted: str, group: str | None = None) -> Call:

@@ -124,6 +124,7 @@ def _keep(command: Adder) -> None:
     command("status", "status:status", "show nodes, guests, backups, room and drift; 2 for a fault", writes=False)
     added = command("backup", "backups:backup", "back guests up now, while they run")
     added.add_argument("guest", metavar=_NAMES, nargs="*", help="by default all")
+    command("schedule", "schedule:schedule", "have the cluster back guests up on schedule, as the inventory says")
     added = command("restore", "backups:restore", "restore a guest's backup to a new VMID, stopped")
     added.add_argument("guest", metavar=_NAMES)
     added.add_argument("--archive", metavar="VOLID", help="which backup; by default the newest")

@@ -108,21 +108,40 @@ def converge(
         machine = look(api, subject.vmid, machine.node if machine else subject.node)
 
 
-def settle(api: Api, ids: Iterable[str], seconds: float, report: Callable[[str], None] | None = None) -> None:
-    """Wait for tasks that an earlier request began and that still run; how they ended shows in what they left."""
+def settle(
+    api: Api,
+    ids: Iterable[str],
+    seconds: float,
+    report: Callable[[str], None] | None = None,
+    *,
+    ignored: frozenset[str] = frozenset(),
+) -> None:
+    """Wait for tasks that an earlier request began and that still run; how they ended shows in what they left.
+
+    Kinds of tasks that are ``ignored`` are not waited for, and neither are those of a node that is off: it has none.
+    """
     wanted = frozenset(ids)
     for entry in api.send(calls.tasks()):
         upid = str(entry["upid"])
         if entry.get("endtime") or not upid.startswith("UPID:"):
             continue
-        kind, identifier = upid.split(":")[5:7]
+        node, kind, identifier = (upid.split(":")[place] for place in (1, 5, 6))
+        if kind in ignored:
+            continue
         if identifier in wanted or any(one in identifier for one in wanted if not one.isdigit()):
+            if not _is_online(api, node):
+                continue
             if report:
                 report(f"a {kind} of {identifier} is still running")
             try:
                 api.wait(upid, seconds, f"the {kind} of {identifier} that an earlier run began")
             except TaskFailedError:
                 continue
+
+
+def _is_online(api: Api, node: str) -> bool:
+    nodes = (entry for entry in api.send(calls.resources()) if entry.get("type") == "node")
+    return any(entry["node"] == node and entry.get("status") == "online" for entry in nodes)
 
 
 def look(api: Api, vmid: int, node: str) -> Machine | None:

@@ -121,6 +121,10 @@ class Cluster:
     """Proves that a node is off."""
     switch_hook: Path | None = None
     """Directs new calls to the PBX that stands by."""
+    backup_schedule: str | None = None
+    """When all guests are backed up, as a calendar event of Proxmox."""
+    backup_retention: str = ""
+    """What is kept of a guest's backups: ``keep-daily=7,keep-weekly=4``."""
     takeover_hook: Path | None = None
     """Moves a guest's configuration from a dead node to another."""
 

@@ -10,8 +10,7 @@ import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from typing import Any, Final
 
 from proxmox import (
@@ -20,63 +19,26 @@ from proxmox import (
     calls,
     converge,
     fence,
-    placement,
     plan,
     probes,
     session,
     show,
-    spare,
     ssh,
     state,
     status,
     takeover,
     values,
+    ways,
 )
-from proxmox.backups import Archive
 from proxmox.converge import Report, Subject
 from proxmox.desired import Guest
 from proxmox.errors import ProvisionerError
 from proxmox.reach import reach
 from proxmox.session import Session
 from proxmox.state import Machine, State
+from proxmox.ways import Rescue, Way
 
 _SERVICE_SECONDS: Final = 180
-_TAG: Final = "centralino-failover"
-"""Of a restored guest until it is configured: a run that is killed in between is taken up."""
-
-
-class Way(StrEnum):
-    """How a guest comes back, the quickest first."""
-
-    HA = "HA adopts it"
-    SHARED = "its disk is shared: given to HA"
-    REPLICA = "replicated disk: given to HA on the replica's node"
-    SHARED_TAKEN = "its disk is shared: taken over"
-    REPLICA_TAKEN = "replicated disk: taken over on the replica's node"
-    COPY = "taken up where an earlier run left it"
-    BACKUP = "newest backup"
-    CLONE = "made anew from the golden image"
-
-
-@dataclass(frozen=True)
-class Rescue:
-    """A lost guest and what is done about it. Times in seconds."""
-
-    guest: Guest
-    way: Way
-    target: str
-    """The node it goes to; where HA chooses, the one that it is reckoned to fit on."""
-    vmid: int
-    lost: float | None
-    """How much of its data is lost (RPO): the age of what it comes back from; None where no figure says it."""
-    archive: Archive | None = None
-    schedule: str = ""
-    """How often its replica is brought up to date; when it last was, only the dead node knew."""
-    took: float = 0.0
-    """From the node's death, or from the command where nobody told its time, to the service's first answer (RTO)."""
-    node: str = ""
-    error: str = ""
-    notes: tuple[str, ...] = ()
 
 
 def failover(options: argparse.Namespace) -> int:
@@ -86,17 +48,21 @@ def failover(options: argparse.Namespace) -> int:
         found = opened.read()
         opened.fit(found, ("failover",))
         _check_dead(found, options.node)
-        rescues = _decide(opened, found, options.node, began)
+        rescues = ways.decide(opened, found, options.node, began)
+        stranded = ways.stranded(opened, found, options.node)
         lent = adopt.lent(opened)
         if options.check:
-            return _end(opened, rescues, [], planned=True)
+            code = _end(opened, rescues, [], planned=True)
+            if stranded:
+                raise ProvisionerError(*stranded)
+            return code
         if rescues:
             fence.prove_off(opened, options)
-        with show.Lines([rescue.guest.name for rescue in rescues]) as lines:
+        with show.Lines([one.guest.name for one in rescues]) as lines:
             done = _Run(opened, found, lines, began, lent).all(rescues) if rescues else []
         _take_back(opened, found, lent, options.node)
         code = _end(opened, done, _others(opened, found, options.node), planned=False)
-        if errors := [rescue.error for rescue in done if rescue.error]:
+        if errors := [*stranded, *(one.error for one in done if one.error)]:
             raise ProvisionerError(*errors)
         return code
 
@@ -125,92 +91,6 @@ def _check_dead(found: State, node: str) -> None:
             f"node {node} is online: `python -m proxmox evacuate {node}` moves its guests as they run; if it fails, "
             "take its power first"
         )
-
-
-def _decide(opened: Session, found: State, node: str, began: float) -> list[Rescue]:
-    """Return what is done for each lost guest; a guest that is back under another number already is taken up."""
-    there = {vmid for vmid, machine in found.machines.items() if machine.node == node}
-    lost = [guest for guest in opened.whole.guests if guest.vmid in there]
-    rooms = {name: one for name, one in spare.rooms(opened.whole, found).items() if name != node}
-    targets = placement.place([spare.load(guest, found) for guest in lost], rooms)
-    if targets is None:
-        if not opened.options.overcommit:
-            short = placement.shortages({**rooms, node: placement.Room(0, 0, [spare.load(one, found) for one in lost])})
-            reason = next((one.reason for one in short if one.node == node), "they do not fit")
-            raise ProvisionerError(
-                f"the other nodes cannot hold what {node} lost: {reason}: shut down what can be spared, or "
-                "squeeze them in with --overcommit"
-            )
-        targets = {guest.name: min(spare.candidates(guest, found), default="") for guest in lost}
-    taken = _taken(opened, found, node)
-    replicas = _replicas(opened, [*lost, *taken])
-    archives = backups.archives(opened, found) if lost else []
-    next_free = max(found.machines, default=100) + 1
-    rescues = []
-    for guest in lost:
-        copy, schedule = _copy(opened, guest, found), ""
-        own = next((archive for archive in archives if archive.vmid == guest.vmid), None)
-        target, vmid = targets[guest.name], guest.vmid
-        by_hook = opened.whole.takeover_hook is not None and guest.vmid not in found.ha
-        if copy is not None:
-            way, age, target, vmid = Way.COPY, None, copy.node, copy.vmid
-        elif _is_shared(guest, found, node):
-            shared = Way.SHARED_TAKEN if by_hook else Way.SHARED
-            way, age = Way.HA if found.ha.get(guest.vmid) == "started" else shared, 0.0
-        elif guest.vmid in replicas and found.nodes[replicas[guest.vmid][0]].online:
-            way, (target, schedule) = Way.REPLICA_TAKEN if by_hook else Way.REPLICA, replicas[guest.vmid]
-            age = None
-        else:
-            way, age, vmid = (Way.BACKUP, began - own.made, next_free) if own else (Way.CLONE, None, next_free)
-            next_free += 1
-        rescues.append(Rescue(guest, way, target, vmid, age, own if way is Way.BACKUP else None, schedule))
-    for guest in taken:
-        way, age = (Way.SHARED_TAKEN, 0.0) if _is_shared(guest, found, node) else (Way.REPLICA_TAKEN, None)
-        schedule = replicas.get(guest.vmid, ("", ""))[1]
-        rescues.append(Rescue(guest, way, found.machines[guest.vmid].node, guest.vmid, age, schedule=schedule))
-    return rescues
-
-
-def _is_shared(guest: Guest, found: State, dead: str) -> bool:
-    """Tell whether a living node has a guest's storage, and it is one that all of them share."""
-    alive = (one for (on, name), one in found.storages.items() if name == guest.storage and on != dead)
-    return any(one.shared for one in alive)
-
-
-def _taken(opened: Session, found: State, dead: str) -> list[Guest]:
-    """Return the guests that a run which was cut off has taken over: nobody else starts them."""
-    begun = takeover.begun(opened)
-    return [
-        guest
-        for guest in opened.whole.guests
-        if guest.vmid in begun and guest.vmid in found.machines and found.machines[guest.vmid].node != dead
-    ]
-
-
-def _copy(opened: Session, guest: Guest, found: State) -> Machine | None:
-    """Return the machine that an earlier run of this command made for a lost guest.
-
-    What somebody restored beside the guest to look into, maybe from an old backup, does not start with its node and
-    has not the tag: it is not the guest.
-    """
-    for machine in found.machines.values():
-        alive = found.nodes[machine.node].online
-        if machine.name != guest.name or machine.vmid == guest.vmid or not alive or "centralino" not in machine.tags:
-            continue
-        whole = converge.look(opened.api, machine.vmid, machine.node)
-        if whole and (_TAG in whole.tags or str(whole.config.get("onboot")) != "0"):
-            return whole
-    return None
-
-
-def _replicas(opened: Session, lost: list[Guest]) -> dict[int, tuple[str, str]]:
-    """Return VMID → (node with the replica, schedule)."""
-    jobs = opened.api.send(calls.replication_jobs()) if lost else []
-    return {
-        int(job["guest"]): (str(job["target"]), str(job.get("schedule") or "*/15"))
-        for job in jobs
-        if not int(job.get("disable") or 0)
-    }
 
 
 class _Run:
@@ -283,7 +163,7 @@ class _Run:
         if rescue.way is Way.BACKUP and rescue.archive is not None:
             with self._bounds[guest.storage]:
                 place = (rescue.target, rescue.vmid)
-                mine = {"name": guest.name, "tags": values.tag_string((*guest.tags, _TAG))}
+                mine = {"name": guest.name, "tags": values.tag_string((*guest.tags, ways.TAG))}
                 backups.bring_back(
                     self._opened, guest, rescue.archive, place, self._report, unique=False, settings=mine
                 )
@@ -316,7 +196,8 @@ class _Run:
         """Wait until the guest's services answer; one that is made anew has none before it is converged."""
         guest, notes = rescue.guest, []
         if rescue.vmid != guest.vmid:
-            notes.append(f"set proxmox_vmid to {rescue.vmid} in {guest.where['proxmox_vmid']}")
+            then = ", then run `schedule`" if self._opened.whole.backup_schedule else ""
+            notes.append(f"set proxmox_vmid to {rescue.vmid} in {guest.where['proxmox_vmid']}{then}")
             notes.append(
                 f"when {self._found.machines[guest.vmid].node} is back, `retire {guest.vmid}` removes its copy"
             )

@@ -16,6 +16,7 @@ from typing import Any
 
 from proxmox import vocabulary
 from proxmox.errors import ProvisionerError
+from proxmox.evaluation import Evaluator
 from proxmox.variables import PREFIX
 
 PLACEHOLDER = "CHANGE-ME"
@@ -102,7 +103,10 @@ def load(source: str) -> tuple[Host, ...]:
         manager = VariableManager(loader=loader, inventory=inventory)
         hosts = inventory.get_hosts(GROUP) if GROUP in inventory.groups else []
         checked: set[tuple[str, str]] = set()
-        guests = tuple(_read(host, manager, loader, checked) for host in sorted(hosts, key=lambda host: host.name))
+        evaluator = Evaluator()
+        guests = tuple(
+            _read(host, manager, loader, evaluator, checked) for host in sorted(hosts, key=lambda host: host.name)
+        )
     except AnsibleError as error:
         raise ProvisionerError(f"{shown(source)} cannot be read: {_one_line(error)}") from error
     if not guests:
@@ -140,7 +144,13 @@ def _unlock_vault(loader: Any) -> None:  # noqa: ANN401 (Ansible is not typed)
         )
 
 
-def _read(host: Any, manager: Any, loader: Any, checked: set[tuple[str, str]]) -> Host:  # noqa: ANN401 (Ansible is not typed)
+def _read(
+    host: Any,  # noqa: ANN401 (Ansible is not typed)
+    manager: Any,  # noqa: ANN401
+    loader: Any,  # noqa: ANN401
+    evaluator: Evaluator,
+    checked: set[tuple[str, str]],
+) -> Host:
     from ansible.errors import AnsibleError  # noqa: PLC0415
     from ansible.template import Templar  # noqa: PLC0415
 
@@ -158,7 +168,7 @@ def _read(host: Any, manager: Any, loader: Any, checked: set[tuple[str, str]]) -
         if place := _origin(name, raw[name]):
             where[str(name)] = place
         try:
-            variables[str(name)] = templar.template(raw[name])
+            variables[str(name)] = evaluator.value(name, raw, templar)
         except AnsibleError as error:
             problems.append(f"{where.get(name, host.name)}: {name} cannot be evaluated: {_evaluation(error)}")
     problems += _vocabulary(raw, templar, checked)

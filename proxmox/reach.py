@@ -110,7 +110,7 @@ def _addresses(api: Api, guest: Guest, node: str) -> list[str]:
             f"{guest.name}: VM {guest.vmid} on {node} stopped again after its start: look at its console and task list"
         )
     try:
-        answer = api.send(calls.interfaces(node, guest.vmid))
+        answer = api.ask(calls.interfaces(node, guest.vmid))
     except (RefusedError, UnansweredError):
         return []
     return [

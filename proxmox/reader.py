@@ -54,9 +54,11 @@ def read(hosts: Iterable[Host]) -> Cluster:
         guests=tuple(guests),
         parallel_clones=variables.parallel_clones,
         journal=_path(host, variables.journal),
-        fence_hook=_path(host, variables.fence_hook) if variables.fence_hook else None,
-        switch_hook=_path(host, variables.switch_hook) if variables.switch_hook else None,
-        takeover_hook=_path(host, variables.takeover_hook) if variables.takeover_hook else None,
+        fence_hook=_optional(host, variables.fence_hook),
+        switch_hook=_optional(host, variables.switch_hook),
+        backup_schedule=variables.backup_schedule,
+        backup_retention=variables.backup_retention,
+        takeover_hook=_optional(host, variables.takeover_hook),
     )
 
 
@@ -285,7 +287,7 @@ def _is_public_key(line: str) -> bool:
 
 
 def _endpoint(host: Host, variables: Variables) -> Endpoint:
-    ca = _path(host, variables.api_ca) if variables.api_ca else None
+    ca = _optional(host, variables.api_ca)
     if ca is not None and not ca.is_file():
         raise ProvisionerError(
             f"{host.place(f'{PREFIX}api_ca')}: proxmox_api_ca names {shown(ca)}, which does not exist: copy "
@@ -332,6 +334,10 @@ def _doubles(guests: list[Guest]) -> list[str]:
 def _path(host: Host, path: Path) -> Path:
     """Return the path; one that is not absolute is below the inventory's folder."""
     return Path.resolve(host.folder / path.expanduser())
+
+
+def _optional(host: Host, path: Path | None) -> Path | None:
+    return None if path is None else _path(host, path)
 
 
 def _cluster_name(host: Host) -> str:

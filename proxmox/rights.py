@@ -17,6 +17,7 @@ GUEST: Final = ("VM.Allocate", "VM.Audit", *CONFIGURE, "VM.Config.Options", "VM.
 OPERATIONS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     "migrate": (("/vms/{vmid}", "VM.Migrate"), ("/", "Sys.Console")),
     "backup": (("/vms/{vmid}", "VM.Backup"), ("/storage/{backup}", "Datastore.AllocateSpace")),
+    "schedule": (("/", "Sys.Modify"), ("/storage/{backup}", "Datastore.Allocate")),
     "failover": (("/", "Sys.Console"),),
     "arrive": (("/", "Sys.Incoming"), ("/vms/{vmid}", "VM.Config.CDROM"), ("/vms/{vmid}", "VM.Config.Cloudinit")),
 }

@@ -3,12 +3,13 @@
 import argparse
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from proxmox import backups, calls, plan, preflight, session, spare
-from proxmox.errors import RefusedError, UnansweredError
+from proxmox import backups, calls, plan, preflight, schedule, session, spare
+from proxmox.errors import ProvisionerError, RefusedError, UnansweredError
 from proxmox.session import Session
 from proxmox.state import State, Storage
 
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
 WELL, NOTABLE = 0, 2
 _DAY: Final = 86400
-_OLD_BACKUP: Final = 26 * 3600
-"""Seconds after which a backup is too old: a nightly one that failed once."""
+_BACKUP_SECONDS: Final = 2 * 3600
+"""How long after the moment of its schedule a backup may be ready."""
 
 
 @dataclass(frozen=True)
@@ -58,16 +59,33 @@ class Status:
     nodes: tuple[NodeLine, ...]
     guests: tuple[GuestLine, ...]
     storages: tuple[dict[str, object], ...]
+    jobs: tuple[str, ...] = ()
+    """The backup jobs of this inventory: name, schedule, storage, next run."""
     strangers: tuple[str, ...] = ()
     """Machines that carry our tag and that the inventory does not know."""
     faults: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is known of backups and replicas besides the state of the cluster."""
+
+    backed_up: Mapping[int, float] = field(default_factory=dict)
+    """VMID → when its newest backup was made (seconds since the epoch)."""
+    replicated: Mapping[int, float] = field(default_factory=dict)
+    """VMID → when it was last replicated."""
+    too_old: float = _DAY + _BACKUP_SECONDS
+    """The age in seconds at which a backup is a fault; without a schedule, that of a nightly one that failed once."""
+    jobs: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+    """What is wrong with the backup jobs."""
 
 
 def status(options: argparse.Namespace) -> int:
     """Show the cluster; 2 where somebody should look at something."""
     opened = session.reading(options)
     found = opened.read()
-    shown = compose(opened, found, _backup_ages(opened, found), _replication_ages(opened, found))
+    shown = compose(opened, found, _kept(opened, found))
     if options.json:
         session.write(json.dumps(asdict(shown), indent=1))
     else:
@@ -75,14 +93,12 @@ def status(options: argparse.Namespace) -> int:
     return NOTABLE if shown.faults else WELL
 
 
-def compose(
-    opened: Session, found: State, backed_up: dict[int, float], replicated: dict[int, float], now: float | None = None
-) -> Status:
-    """Return the status; the ages come as the times (seconds since the epoch) of the last backup and replication."""
+def compose(opened: Session, found: State, kept: Kept, now: float | None = None) -> Status:
+    """Return the status."""
     now = time.time() if now is None else now
     cluster = opened.whole
     held = spare.rooms(cluster, found)
-    guests = tuple(_guests(opened, found, backed_up, replicated, now))
+    guests = tuple(_guests(opened, found, kept, now))
     ours = {guest.vmid for guest in cluster.guests} | {template.vmid for template in cluster.templates}
     strangers = tuple(
         f"{machine.name} ({machine.vmid} on {machine.node}, {'runs' if machine.running else 'stopped'})"
@@ -107,8 +123,9 @@ def compose(
             {"node": "" if one.shared else node, "storage": name, "size": one.size, "used": one.used}
             for (node, name), one in _once(found)
         ),
+        jobs=kept.jobs,
         strangers=strangers,
-        faults=tuple(_faults(opened, found, guests, strangers)),
+        faults=(*_faults(opened, found, guests, strangers, kept.too_old), *kept.faults),
     )
 
 
@@ -122,9 +139,7 @@ def _once(found: State) -> Iterable[tuple[tuple[str, str], Storage]]:
         yield (node, name), one
 
 
-def _guests(
-    opened: Session, found: State, backed_up: dict[int, float], replicated: dict[int, float], now: float
-) -> Iterable[GuestLine]:
+def _guests(opened: Session, found: State, kept: Kept, now: float) -> Iterable[GuestLine]:
     works = {work.vmid: work for work in plan.build(opened.whole, found).works}
     for guest in opened.whole.guests:
         machine = found.machines.get(guest.vmid)
@@ -135,8 +150,8 @@ def _guests(
             node=machine.node if machine else guest.node,
             state=_state(found, guest.vmid),
             ha=found.ha.get(guest.vmid, ""),
-            backup=now - backed_up[guest.vmid] if guest.vmid in backed_up else None,
-            replicated=now - replicated[guest.vmid] if guest.vmid in replicated else None,
+            backup=now - kept.backed_up[guest.vmid] if guest.vmid in kept.backed_up else None,
+            replicated=now - kept.replicated[guest.vmid] if guest.vmid in kept.replicated else None,
             drift=tuple(_drift(work)) if machine and machine.config else (),
             note="; ".join(work.notes),
         )
@@ -158,7 +173,9 @@ def _state(found: State, vmid: int) -> str:
     return "running" if machine.running else "stopped"
 
 
-def _faults(opened: Session, found: State, guests: Iterable[GuestLine], strangers: Iterable[str]) -> Iterable[str]:
+def _faults(
+    opened: Session, found: State, guests: Iterable[GuestLine], strangers: Iterable[str], too_old: float
+) -> Iterable[str]:
     yield from preflight.quorum(found)
     yield from (f"node {name} is offline" for name, node in sorted(found.nodes.items()) if not node.online)
     for guest in guests:
@@ -167,10 +184,27 @@ def _faults(opened: Session, found: State, guests: Iterable[GuestLine], stranger
         yield from (f"{guest.name} differs from the inventory: {text}" for text in guest.drift)
         if guest.backup is None and opened.whole.guests[0].backup_storage:
             yield f"{guest.name} has no backup: `python -m proxmox backup {guest.name}`"
-        elif guest.backup is not None and guest.backup > _OLD_BACKUP:
+        elif guest.backup is not None and guest.backup > too_old:
             yield f"the newest backup of {guest.name} is {age(guest.backup)} old"
     yield from (f"{one} carries this product's tag and is not in the inventory: retire it" for one in strangers)
     yield from spare.risks(opened.whole, found)
+
+
+def _kept(opened: Session, found: State) -> Kept:
+    listed = opened.api.send(calls.backup_jobs())
+    faults = schedule.drift(opened.whole, listed)
+    try:
+        coming = schedule.moments(opened)
+    except ProvisionerError as error:
+        coming, faults = [], [*error.sentences, *faults]
+    gaps = [later - earlier for earlier, later in pairwise(coming)]
+    return Kept(
+        _backup_ages(opened, found),
+        _replication_ages(opened, found),
+        max(gaps, default=_DAY) + _BACKUP_SECONDS,
+        tuple(schedule.lines(opened.whole, listed)),
+        tuple(faults),
+    )
 
 
 def _backup_ages(opened: Session, found: State) -> dict[int, float]:
@@ -211,6 +245,8 @@ def _print(shown: Status) -> None:
     console.print(f"{shown.cluster}: {'quorum' if shown.quorate else 'NO QUORUM'}", markup=False)
     console.print(_nodes_table(shown))
     console.print(_guests_table(shown))
+    for job in shown.jobs:
+        console.print(job, markup=False, soft_wrap=True)
     for fault in shown.faults:
         console.print(f"! {fault}", markup=False, soft_wrap=True)
     for guest in shown.guests:

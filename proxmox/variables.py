@@ -24,6 +24,22 @@ def _checksum(value: str) -> str:
     return value
 
 
+def _retention(value: str) -> str:
+    parts = [part.partition("=") for part in value.split(",")]
+    names = [name for name, _, _ in parts]
+    known = {f"keep-{period}" for period in ("last", "hourly", "daily", "weekly", "monthly", "yearly")}
+    if value == "keep-all=1":
+        return value
+    if len(set(names)) < len(names) or not set(names) <= known or not all(re.fullmatch(r"\d+", n) for _, _, n in parts):
+        raise ValueError(
+            "must be keep-all=1, or some of keep-last, keep-hourly, keep-daily, keep-weekly, keep-monthly and "
+            "keep-yearly, each with its number: keep-daily=7,keep-weekly=4"
+        )
+    if not any(int(number) for _, _, number in parts):
+        raise ValueError("keeps no backup at all: give one of its numbers another value than 0")
+    return value
+
+
 def _fingerprint(value: str) -> str:
     digits = value.replace(":", "").lower()
     if not re.fullmatch(r"[0-9a-f]{64}", digits):
@@ -106,6 +122,15 @@ class Variables(BaseModel):
     storage: Id = Field(description="Storage of the guests' disks (content `images`).")
     backup_storage: Id | None = Field(
         None, description="Storage of the guests' backups (content `backup`), seen by every node."
+    )
+    backup_schedule: Annotated[str, Field(min_length=1, max_length=128)] | None = Field(
+        None,
+        description="When `schedule` has the cluster back all guests up: a calendar event of Proxmox, such as `01:30` "
+        "or `mon..fri 22:00`; default: jobs are made by hand.",
+    )
+    backup_retention: Annotated[str, AfterValidator(_retention)] = Field(
+        "keep-daily=7,keep-weekly=4,keep-monthly=6",
+        description="Which of a guest's backups those keep, as Proxmox's `prune-backups`; the others are removed.",
     )
     bridge: str = Field(
         pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,14}$", description="Bridge or VNet that the guests are connected to."
@@ -198,6 +223,8 @@ CLUSTER_WIDE: Final = (
     "api_token_secret",
     "api_ca",
     "api_fingerprint",
+    "backup_schedule",
+    "backup_retention",
     "parallel_clones",
     "fence_hook",
     "switch_hook",

@@ -23,6 +23,8 @@ TOKEN = f"{USER}!centralino"
 ROLE = "Centralino"
 ARRIVALS = "CentralinoArrivals"
 """What the token of a cluster needs besides while guests of another one come to it."""
+SCHEDULES = "CentralinoSchedule"
+"""What it needs besides to write the cluster's backup jobs."""
 TICKET_SECONDS = 7200
 """A ticket's life, as on a node."""
 
@@ -37,6 +39,7 @@ PRIVILEGES: dict[str, frozenset[str]] = {
         }
     ),
     ARRIVALS: frozenset({"Sys.Incoming", "VM.Config.CDROM", "VM.Config.Cloudinit"}),
+    SCHEDULES: frozenset({"Datastore.Allocate", "Sys.Modify"}),
     "PVEAuditor": frozenset(
         {"Datastore.Audit", "Pool.Audit", "SDN.Audit", "Sys.Audit", "VM.Audit", "VM.GuestAgent.Audit"}
     ),
@@ -74,8 +77,7 @@ def prepare(cluster: Cluster, folder: Path) -> None:
         cluster.secrets[ROOT] = digest(password)
         _write_private(root, {"username": ROOT, "password": password})
     # A token with privilege separation has the intersection of its own and its user's rights: both are granted.
-    for who in (USER, TOKEN):
-        grant = Grant("/", who, ROLE)
+    for grant in (Grant("/", who, role) for who in (USER, TOKEN) for role in (ROLE, SCHEDULES)):
         if grant not in cluster.grants:
             cluster.grants.append(grant)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from lab.proxmox import config, disks, layout
 from lab.proxmox.errors import ApiError
 from lab.proxmox.runtime import Runtime
-from lab.proxmox.state import Guest, Store
+from lab.proxmox.state import Config, Guest, Store
 
 DEAD_SECONDS = 1.0
 """How long a call for a dead node takes until 595; 1 to 9 s were seen."""
@@ -45,12 +45,19 @@ def ghost(store: Store, guest: Guest) -> bool:
 
 
 def allowed(store: Store, guest: Guest, node: str) -> bool:
-    """Tell whether the rules let HA run a guest on a node."""
-    return all(
-        node in str(rule["nodes"]).replace(":", ",").split(",")
-        for rule in store.cluster.rules.values()
-        if rule.get("type") == "node-affinity" and f"vm:{guest.vmid}" in str(rule["resources"]).split(",")
-    )
+    """Tell whether the rules let HA run a guest on a node. Resource affinity is strict always."""
+    return all(_fits(store, guest, node, rule) for rule in store.cluster.rules.values() if not rule.get("disable"))
+
+
+def _fits(store: Store, guest: Guest, node: str, rule: Config) -> bool:
+    resources = [one.strip() for one in str(rule["resources"]).replace(";", ",").split(",")]
+    if f"vm:{guest.vmid}" not in resources:
+        return True
+    if rule.get("type") == "node-affinity":
+        return node in str(rule["nodes"]).replace(":", ",").split(",")
+    others = [store.cluster.guests.get(int(one.partition(":")[2])) for one in resources if one != f"vm:{guest.vmid}"]
+    places = {one.node for one in others if one is not None and online(store, one.node)}
+    return node not in places if rule.get("affinity") == "negative" else places <= {node}
 
 
 class Manager:
@@ -83,7 +90,9 @@ class Manager:
                 await self._boot(guest)
 
     async def take(self, vmid: int, node: str) -> None:
-        """Make a guest another node's, stopped, as root's ``mv`` below /etc/pve/nodes does. Repeated, it does nothing.
+        """Make a guest another node's, stopped, as root's ``mv`` below /etc/pve/nodes and ``qm unlock`` do.
+
+        Repeated, it does nothing.
 
         Raises :class:`ApiError` where nobody may write there, or its own node may still run it.
         """
@@ -99,6 +108,7 @@ class Manager:
         if disks.is_local(guest) and not disks.replica(self._store.cluster, guest, target):
             raise ApiError(500, f"{target} has no replica of VM {vmid}")
         await self._carry(guest, target)
+        guest.config.pop("lock", None)
         self._store.save()
 
     async def watch(self) -> None:
@@ -135,6 +145,8 @@ class Manager:
             self._store.cluster.ha[f"vm:{guest.vmid}"]["crm"] = "error"
             return
         await self._carry(guest, target)
+        if guest.config.get("lock") in ("backup", "mounted"):  # of a fenced node, HA takes these away
+            del guest.config["lock"]
         if wanted == "started":
             await self._boot(guest)
         self._store.save()

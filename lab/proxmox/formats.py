@@ -13,6 +13,8 @@ from itertools import pairwise
 from typing import Any
 from urllib.parse import unquote
 
+from lab.proxmox import calendar_events
+
 Check = Callable[[str], None]
 
 
@@ -26,36 +28,34 @@ def _matching(pattern: str, what: str) -> Check:
     return check
 
 
-def _ip(*versions: int, extra: tuple[str, ...] = ()) -> Check:
+def _numeric(read: Callable[[str], Any], what: str, versions: tuple[int, ...], extra: tuple[str, ...]) -> Check:
+    """Return the check of an address that is written in numbers; ``extra`` are words that stand for one."""
+
     def check(text: str) -> None:
         if text in extra:
             return
         try:
-            address = ipaddress.ip_address(text)
+            version = read(text).version
         except ValueError:
-            address = None
-        if address is None or address.version not in versions:
-            raise ValueError(
-                f"value '{text}' does not look like a valid IP{'' if len(versions) > 1 else f'v{versions[0]}'} address"
-            )
+            version = 0
+        if version not in versions:
+            raise ValueError(f"value '{text}' does not look like a valid {what}")
 
     return check
+
+
+def _ip(*versions: int, extra: tuple[str, ...] = ()) -> Check:
+    what = "IP address" if len(versions) > 1 else f"IPv{versions[0]} address"
+    return _numeric(ipaddress.ip_address, what, versions, extra)
 
 
 def _cidr(*versions: int, extra: tuple[str, ...] = ()) -> Check:
-    def check(text: str) -> None:
-        if text in extra:
-            return
-        try:
-            interface = ipaddress.ip_interface(text) if "/" in text else None
-        except ValueError:
-            interface = None
-        if interface is None or interface.version not in versions:
-            raise ValueError(
-                f"value '{text}' does not look like a valid {'/'.join(f'IPv{v}' for v in versions)} CIDR network"
-            )
+    def read(text: str) -> ipaddress.IPv4Interface | ipaddress.IPv6Interface:
+        if "/" not in text:
+            raise ValueError(text)
+        return ipaddress.ip_interface(text)
 
-    return check
+    return _numeric(read, f"{'/'.join(f'IPv{v}' for v in versions)} CIDR network", versions, extra)
 
 
 def _address(text: str) -> None:
@@ -70,6 +70,13 @@ def _boot(text: str) -> None:
     """qm(1): ``order=scsi0;net0``, or the legacy letters."""
     if not re.fullmatch(r"(legacy=)?[acdn]{1,4}|order=([a-z]+\d+(;[a-z]+\d+)*)?", text):
         raise ValueError(f"invalid boot order '{text}'")
+
+
+def _calendar_event(text: str) -> None:
+    try:
+        calendar_events.parse(text)
+    except ValueError as error:
+        raise ValueError(f"invalid calendar event '{text}' - {error}") from error
 
 
 def _urlencoded(text: str) -> None:
@@ -146,9 +153,18 @@ NAMED: dict[str, Check | dict[str, Any]] = {
     "ipv4-config": _ip(4, extra=("dhcp", "auto", "manual")),
     "ipv6": _ip(6),
     "mac-addr": _matching(r"[a-fA-F0-9][02468aceACE][:]([a-fA-F0-9]{2}[:]){4}[a-fA-F0-9]{2}", "unicast MAC address"),
+    "prune-backups": {
+        "keep-all": {"type": "boolean", "optional": 1},
+        **{
+            f"keep-{period}": {"type": "integer", "minimum": 0, "optional": 1}
+            for period in ("last", "hourly", "daily", "weekly", "monthly", "yearly")
+        },
+    },
     "pve-bridge-id": _matching(r"[a-zA-Z0-9][-_.a-zA-Z0-9]{0,14}", "bridge name"),
+    "pve-calendar-event": _calendar_event,
     "pve-configid": _matching(r"[a-z][a-z0-9_-]+", "configuration ID"),
     "pve-cpuset": _matching(r"\d+(-\d+)?(,\d+(-\d+)?)*", "CPU set"),
+    "pve-day-of-week": _matching(r"mon|tue|wed|thu|fri|sat|sun", "day"),
     "pve-groupid": _matching(r"[A-Za-z0-9.\-_]+", "group name"),
     "pve-ha-resource-or-vm-id": _matching(r"((vm|ct):)?[1-9][0-9]{2,8}", "HA resource ID"),
     "pve-ha-resource-id": _matching(r"(vm|ct):[1-9][0-9]{2,8}", "HA resource ID"),

@@ -6,10 +6,9 @@ node comes back with that, and with nothing that was written later.
 
 import asyncio
 import logging
-import re
 import time
 
-from lab.proxmox import crm, disks, layout
+from lab.proxmox import calendar_events, crm, disks, layout
 from lab.proxmox.errors import ApiError
 from lab.proxmox.runtime import Runtime
 from lab.proxmox.state import Config, Guest, Store
@@ -27,12 +26,13 @@ def check(guest: Guest) -> None:
 
 
 def due(job: Config, now: float) -> bool:
-    """Tell whether a job is to run: new, asked for, or as old as its schedule says (``*/15``, minutes)."""
+    """Tell whether a job is to run: new, asked for, or its schedule's moment has come."""
     if job.get("disable"):
         return False
-    every = re.fullmatch(r"\*/(\d+)", str(job.get("schedule", DEFAULT_SCHEDULE)))
-    age = now - float(job.get("last_sync", 0))
-    return bool(job.get("asked")) or not job.get("last_sync") or (every is not None and age >= 60 * int(every[1]))
+    if job.get("asked") or not job.get("last_sync"):
+        return True
+    comes = calendar_events.following(str(job.get("schedule", DEFAULT_SCHEDULE)), float(job["last_sync"]))
+    return comes is not None and comes <= now
 
 
 class Replicator:

@@ -1,8 +1,10 @@
 """The API over HTTPS: takes a request, checks it against the schema, and answers in Proxmox's shape."""
 
 import asyncio
+import importlib
 import json
 import logging
+import pkgutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
@@ -10,31 +12,18 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from lab.errors import LabError
-from lab.proxmox import auth, crm, disks, schema
-from lab.proxmox.api import (
-    access,
-    backups,
-    clone,
-    cluster,
-    guests,
-    ha,
-    migrate,
-    nodes,
-    power,
-    remote,
-    replication,
-    snapshots,
-    storage,
-)
+from lab.proxmox import api, auth, crm, disks, schema
+from lab.proxmox.api import remote
 from lab.proxmox.api.call import METHODS, Call
 from lab.proxmox.errors import ApiError, ParameterError, TaskError
+from lab.proxmox.jobs import Scheduler
 from lab.proxmox.replication import Replicator
 from lab.proxmox.runtime import Runtime
 from lab.proxmox.state import Store
 from lab.proxmox.tasks import Tasks
 
-MODULES = (access, backups, clone, cluster, guests, ha, migrate, nodes, power, remote, replication, snapshots, storage)
-"""Importing them fills the table of methods."""
+for _module in pkgutil.iter_modules(api.__path__):  # importing them fills the table of methods
+    importlib.import_module(f"{api.__name__}.{_module.name}")
 
 MANAGER: web.AppKey[crm.Manager] = web.AppKey("manager", crm.Manager)
 """Where the application keeps what loses nodes and brings them back."""
@@ -72,7 +61,8 @@ def make_app(store: Store, runtime: Runtime) -> web.Application:
 
     async def watch(app: web.Application) -> AsyncIterator[None]:
         del app
-        watching = [asyncio.create_task(work) for work in (manager.watch(), Replicator(store, runtime).watch())]
+        works = manager.watch(), Replicator(store, runtime).watch(), Scheduler(store, tasks, runtime, manager).watch()
+        watching = [asyncio.create_task(work) for work in works]
         yield
         for one in watching:
             one.cancel()

@@ -120,6 +120,8 @@ class Cluster:
     """Nodes without power, and since when (seconds since the epoch)."""
     replication: dict[str, Config] = field(default_factory=dict)
     """Replication jobs by their ID (``101-0``): guest, target, ``last_sync`` (seconds since the epoch)."""
+    jobs: dict[str, Config] = field(default_factory=dict)
+    """Backup jobs by their ID, each with ``since``: the moment that its next run is reckoned from."""
     ticket_key: str = ""
     """Signs tickets and CSRF tokens."""
 
@@ -172,5 +174,6 @@ def from_json(data: Mapping[str, Any]) -> Cluster:
         rules=dict(data["rules"]),
         lost=dict(data.get("lost", {})),
         replication=dict(data.get("replication", {})),
+        jobs=dict(data.get("jobs", {})),
         ticket_key=data["ticket_key"],
     )

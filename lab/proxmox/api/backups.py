@@ -4,7 +4,7 @@ import asyncio
 import re
 import time
 
-from lab.proxmox import config, disks, layout, rights
+from lab.proxmox import config, crm, disks, layout, prune, rights
 from lab.proxmox.api.call import Call, method
 from lab.proxmox.errors import ApiError, TaskError
 from lab.proxmox.state import Guest, Task, Volume
@@ -15,38 +15,99 @@ BACKUP_SECONDS = 0.5
 
 @method("POST", "/nodes/{node}/vzdump")
 async def vzdump(call: Call) -> str:
-    """Back one guest up; on a node that does not hold it nothing is done, and the answer is "OK"."""
+    """Back guests of a node up; where it holds none of them nothing is done, and the answer is "OK"."""
+    return back_up(call)
+
+
+def back_up(call: Call) -> str:
+    """Start the backup of those of the named guests that the node holds, or of all of them, one after the other."""
     node, storage = call.node, layout.storage(call.text("storage", "local"))
-    vmid = int(call.text("vmid", "0"))
-    rights.demand(call, f"/vms/{vmid}", "VM.Backup")
+    named = numbers(call.text("vmid"))
+    for vmid in named:
+        rights.demand(call, f"/vms/{vmid}", "VM.Backup")
     rights.demand(call, f"/storage/{storage.name}", "Datastore.AllocateSpace")
-    guest = call.cluster.guests.get(vmid)
-    if guest is None or guest.node != node:
+    if "prune-backups" in call.parameters:
+        rights.demand(call, f"/storage/{storage.name}", "Datastore.Allocate")
+    left_out = numbers(call.text("exclude")) if call.flag("all") else set[int]()
+    here = [guest for guest in call.cluster.guests.values() if guest.node == node]
+    chosen = [guest for guest in here if (call.flag("all") or guest.vmid in named) and guest.vmid not in left_out]
+    if not chosen:
         return "OK"
     if "backup" not in storage.content:
         raise ApiError(500, f"could not get storage information for '{storage.name}': can't use it for backups")
-    protected, notes = call.flag("protected"), call.text("notes-template")
 
     async def work(task: Task) -> None:
-        config.check_lock(guest)
-        guest.config["lock"] = "backup"
-        try:
-            image = await disk_content(call, guest)
-            await asyncio.sleep(BACKUP_SECONDS)
-        finally:
-            kept = {key: value for key, value in guest.config.items() if key != "lock"}
-            guest.config.pop("lock", None)
-        stamp = time.strftime("%Y_%m_%d-%H_%M_%S")
-        volid = f"{storage.name}:backup/vzdump-qemu-{vmid}-{stamp}.vma.zst"
-        place = "" if storage.shared else node
-        size = next((one.size for one in disks.of_guest(call.cluster, guest) if one.image), 0) // 4
-        call.cluster.volumes[storage.volume_key(node, volid)] = Volume(
-            volid, place, size, "backup", "vma.zst", time.time(), vmid, image, notes=notes, config=kept,
-            protected=protected,
-        )  # fmt: skip
-        task.log.append(f"INFO: creating vzdump archive '{volid}'")
+        faults = []
+        for guest in chosen:
+            try:
+                await _dump(call, guest, storage, task)
+                await _prune(call, guest, storage, task)
+            except TaskError as error:
+                task.log.append(f"ERROR: Backup of VM {guest.vmid} failed - {error}")
+                faults.append(error)
+        if faults:
+            raise faults[0] if len(chosen) == 1 else TaskError("job errors")
 
-    return call.start_task("vzdump", vmid, work)
+    return call.start_task("vzdump", chosen[0].vmid if len(chosen) == 1 else "", work)
+
+
+def numbers(text: str) -> set[int]:
+    """Return the VM IDs of a list."""
+    return {int(part) for part in re.split(r"[,;\s]+", text) if part}
+
+
+async def _dump(call: Call, guest: Guest, storage: layout.Storage, task: Task) -> None:
+    config.check_lock(guest)
+    kept = dict(guest.config)
+    guest.config["lock"] = "backup"
+    try:
+        image = await disk_content(call, guest)
+        await asyncio.sleep(BACKUP_SECONDS)
+    finally:
+        if crm.online(call.store, call.node):  # who died with the node takes no lock away
+            guest.config.pop("lock", None)
+    if not crm.online(call.store, call.node):
+        raise TaskError("unexpected status")
+    stamp = time.strftime("%Y_%m_%d-%H_%M_%S")
+    volid = f"{storage.name}:backup/vzdump-qemu-{guest.vmid}-{stamp}.vma.zst"
+    place = "" if storage.shared else call.node
+    size = next((one.size for one in disks.of_guest(call.cluster, guest) if one.image), 0) // 4
+    call.cluster.volumes[storage.volume_key(call.node, volid)] = Volume(
+        volid, place, size, "backup", "vma.zst", time.time(), guest.vmid, image, notes=_notes(call, guest),
+        config=kept, protected=call.flag("protected"),
+    )  # fmt: skip
+    task.log.append(f"INFO: creating vzdump archive '{volid}'")
+
+
+def _notes(call: Call, guest: Guest) -> str:
+    """Return an archive's notes; of what a template may name, the guest and its node (vzdump(1))."""
+    text = call.text("notes-template")
+    for name, value in {"guestname": guest.name, "vmid": guest.vmid, "node": guest.node}.items():
+        text = text.replace(f"{{{{{name}}}}}", str(value))
+    return text
+
+
+async def _prune(call: Call, guest: Guest, storage: layout.Storage, task: Task) -> None:
+    """Remove the guest's backups that are to be kept no longer."""
+    keep = {key: int(count) for key, _, count in _parts(call.text("prune-backups"))}
+    if not call.flag("remove", default=True):
+        return
+    made = {
+        volume.volid: volume.created
+        for volume in call.cluster.volumes.values()
+        if (volume.content, volume.storage, volume.vmid) == ("backup", storage.name, guest.vmid)
+        and volume.node in ("", call.node)
+        and not volume.protected
+    }
+    for volid in prune.surplus(made, keep):
+        image = disks.find(call.cluster, call.node, volid).image
+        disks.remove_volume(call.cluster, call.node, volid)
+        await disks.drop_image(call.cluster, call.runtime, image)
+        task.log.append(f"INFO: removing backup '{volid}'")
+
+
+def _parts(text: str) -> list[tuple[str, str, str]]:
+    return [part.partition("=") for part in text.split(",") if part]
 
 
 def restore(call: Call, vmid: int) -> str:

@@ -4,7 +4,7 @@ import contextlib
 import time
 from typing import Any
 
-from lab.proxmox import config, disks, layout, rights
+from lab.proxmox import config, disks, jobs, layout, rights
 from lab.proxmox.api.backups import disk_content, restore
 from lab.proxmox.api.call import Call, method
 from lab.proxmox.api.power import boot
@@ -194,6 +194,8 @@ async def destroy(call: Call) -> str:
         for image in _forget(call, guest):
             await disks.drop_image(call.cluster, call.runtime, image)
         call.cluster.ha.pop(sid, None)
+        if call.flag("purge"):
+            jobs.forget(call.cluster, guest.vmid)
         task.log.append(f"VM {guest.vmid}: removed")
 
     return call.start_task("qmdestroy", guest.vmid, work)

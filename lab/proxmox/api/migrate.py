@@ -56,6 +56,27 @@ async def migrate(call: Call) -> str:
     return call.start_task("qmigrate", guest.vmid, work)
 
 
+@method("POST", "/cluster/bulk-action/guest/migrate")
+async def bulk_migrate(call: Call) -> str:
+    """Bring many guests to a node; the task is OK whatever became of them, and of those that do not exist."""
+    vms = call.parameters.get("vms", [])
+    target = call.store.node(call.text("target")).name
+    online, local = call.flag("online"), call.flag("with-local-disks")
+
+    async def work(task: Task) -> None:
+        for vmid in vms if isinstance(vms, list) else [vms]:
+            guest = call.cluster.guests.get(int(vmid))
+            if guest is None:
+                task.log.append(f"guest {vmid}: not found")
+                continue
+            try:
+                await _migrate(call, guest, target, task, online=online, local=local)
+            except TaskError as error:
+                task.log.append(f"guest {vmid}: {error}")
+
+    return call.tasks.start(next(iter(call.store.nodes)), "bulkmigrate", "", call.caller.name, work)
+
+
 async def _migrate(call: Call, guest: Guest, target: str, task: Task, *, online: bool, local: bool) -> None:
     config.check_lock(guest)
     own = disks.is_local(guest)

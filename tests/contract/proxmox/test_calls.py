@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from lab.proxmox import schema
+from lab.proxmox import auth, schema
 from lab.proxmox.errors import ApiError, ParameterError
-from proxmox import backups, calls, plan, values
+from lab.proxmox.state import Cluster, Grant
+from proxmox import backups, calls, plan, schedule, values
 from proxmox.calls import Call
 from proxmox.desired import Guest
 from proxmox.state import Machine
-from tests.unit.proxmox.samples import GUEST, machine_of
+from tests.unit.proxmox.samples import GUEST, cluster_of, machine_of
 
 SCHEMAS = {
     "8.4": schema.Schema(json.loads(gzip.decompress((Path(__file__).parent / "pve-api-8.4.json.gz").read_bytes()))),
@@ -66,6 +67,8 @@ READS = [
     calls.ha_resources(),
     calls.content("pve1", "shared", "backup"),
     calls.replication_jobs(),
+    calls.backup_jobs(),
+    calls.moments("mon..fri 22:00"),
     calls.replication_state("pve1"),
     calls.content("pve1", "shared", "import"),
     calls.bridges("pve1"),
@@ -78,6 +81,12 @@ READS = [
 ]
 ARCHIVE = backups.Archive("shared:backup/vzdump-qemu-101-2026_11_22-07_40_00.vma.zst", 101, 0.0, 1, "pve1")
 REMOTE = values.remote("192.0.2.1", 8006, f"automation@pve!centralino={UUID}", ":".join(["A0"] * 32))
+SCHEDULED = dataclasses.replace(
+    cluster_of(GUEST), backup_schedule="mon..fri 22:00", backup_retention="keep-daily=7,keep-weekly=4"
+)
+NO_JOB: list[dict[str, object]] = []
+ANOTHER_JOB: list[dict[str, object]] = [{"id": "centralino_test_shared", "all": 1}, {"id": "centralino_test_old"}]
+"""One that differs in everything, and one that is not wanted any more."""
 WRITES = [
     calls.shutdown("pve1", 101, 120),
     calls.destroy("pve1", 101),
@@ -87,6 +96,7 @@ WRITES = [
     calls.stop("pve1", 101),
     calls.remote_migrate("pve1", 101, REMOTE, 201, {"target-storage": "shared", "target-bridge": "vmbr0", "online": 1}),
     calls.vzdump("pve1", 101, "shared"),
+    *(step.call for there in (NO_JOB, ANOTHER_JOB) for step in schedule.differences(SCHEDULED, there)),
     calls.create("pve1", 201, backups.restoration(GUEST, ARCHIVE, unique=True) | {"name": "drill-pbx01"}),
 ]
 BY_RELEASE = {
@@ -113,6 +123,26 @@ def test_fits_the_schema(call: Call, release: str) -> None:
 def test_what_is_sent_to_one_release_alone_fits_its_schema(release: str) -> None:
     for call in BY_RELEASE[release]:
         test_fits_the_schema(call, release)
+
+
+@pytest.mark.parametrize("release", SCHEMAS)
+def test_the_documented_roles_may_send_all_of_it(release: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the schema's own permissions, which the stand-in has no say in; VM.Monitor was split up in 9.0."""
+    if release == "8.4":
+        role = auth.PRIVILEGES[auth.ROLE] - {"VM.GuestAgent.Audit"} | {"VM.Monitor"}
+        monkeypatch.setitem(auth.PRIVILEGES, auth.ROLE, role)
+    roles = (auth.ROLE, auth.ARRIVALS, auth.SCHEDULES)
+    cluster = Cluster(grants=[Grant("/", who, role) for who in (auth.USER, auth.TOKEN) for role in roles])
+    for call in (*ALL, *BY_RELEASE[release]):
+        method, variables = SCHEMAS[release].find(call.method, call.url)
+        auth.authorise(cluster, auth.Caller(auth.TOKEN), method, {**call.data, **variables})
+
+
+def test_what_proxmox_has_no_call_for() -> None:
+    """A release that has one for maintenance, or takes VM.Monitor again, is one to look at anew."""
+    api = json.loads(gzip.decompress(schema.FACTS.read_bytes()))
+    assert [path for path in api if "maintenance" in path] == []
+    assert "VM.Monitor" not in json.dumps(api)
 
 
 def test_every_kind_of_request_was_checked() -> None:

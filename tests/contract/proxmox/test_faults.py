@@ -236,3 +236,71 @@ def test_a_full_disk_under_the_journal_is_told_and_the_next_run_goes_on(
     assert set(stand_in.store.cluster.guests) == {101, 102, 121, 131, 9000}
     assert stand_in.machines.running[102]
     assert open_requests(at_stand_in) == ()
+
+
+def test_a_storage_whose_lock_is_held_too_long_is_tried_again(
+    quick: None,
+    at_stand_in: Inventory,
+    stand_in: StandIn,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """More clones are asked for than the storage makes while it has patience; none is given up, none made twice."""
+    del quick
+    at_stand_in.hosts = {
+        f"pbx{number}": {"ansible_host": f"198.18.0.{number}", "proxmox_node": "pve1", "proxmox_vmid": 100 + number}
+        for number in range(11, 17)
+    }
+    at_stand_in.groups = {"pbx": list(at_stand_in.hosts)}
+    at_stand_in.settings["proxmox_parallel_clones"] = 6
+    monkeypatch.setattr("lab.proxmox.tasks.LOCK_PATIENCE", 0.8)
+    monkeypatch.setattr("lab.proxmox.api.clone.COPY_SECONDS", 0.5)
+    at_stand_in.write()
+    assert cli.main(["apply", "--overcommit", "-i", "cluster"]) == 0, capsys.readouterr().err
+    ends = [task.exitstatus for task in stand_in.store.cluster.tasks if task.type == "qmclone"]
+    assert any("got timeout" in end for end in ends)
+    assert ends.count("OK") == 6
+    assert set(stand_in.store.cluster.guests) == {9000, *range(111, 117)}
+
+
+def test_an_answer_that_takes_longer_than_the_librarys_patience_is_waited_for(
+    ops: Cli, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library gives up after 5 s by default; some of a node's writes hold a lock for half a minute."""
+    whole = server.answer
+
+    async def slow(request: Any, *rest: Any) -> Any:
+        if request.method == "PUT":
+            await asyncio.sleep(6)
+        return await whole(request, *rest)
+
+    stand_in.store.cluster.guests[101].config["tags"] = "mine"
+    monkeypatch.setattr(server, "answer", slow)
+    stand_in.written()
+    code, _, wrong = ops("apply")
+    assert (code, stand_in.written()) == (0, ["PUT /nodes/pve1/qemu/101/config"]), wrong
+
+
+def test_an_agent_that_never_answers_is_given_up_at_its_deadline(
+    ops: Cli, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = threading.Event()
+
+    async def never(*_: Any) -> str:
+        await asyncio.to_thread(over.wait, 120)
+        return ""
+
+    assert ops("backup", "pbx01")[0] == 0
+    before = set(stand_in.store.cluster.guests)
+    ask = Api.ask
+    monkeypatch.setattr(Api, "ask", lambda api, call: ask(api, call, 0.5))
+    monkeypatch.setattr("proxmox.backups._DRILL_SECONDS", 1)
+    monkeypatch.setattr(stand_in.machines, "ask_agent", never)
+    stand_in.requests.clear()
+    try:
+        code, _, wrong = ops("drill", "pbx01")
+    finally:
+        over.set()
+    assert sum("/agent/" in path for _, path in stand_in.requests) <= 2
+    assert (code, "agent does not answer after 1 s" in wrong) == (1, True), wrong
+    assert set(stand_in.store.cluster.guests) == before

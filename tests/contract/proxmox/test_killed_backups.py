@@ -1,4 +1,4 @@
-"""``kill -9`` at every journalled moment of restore and drill: nothing is doubled or lost."""
+"""``kill -9`` at every journalled moment of restore, drill and schedule: nothing is doubled or lost."""
 
 from collections import Counter
 
@@ -29,10 +29,26 @@ def drilled(scene: Scene) -> Check:
     return check
 
 
+def scheduled(scene: Scene) -> Check:
+    scene.files.settings["proxmox_backup_schedule"] = "01:30"
+    scene.stand_in.store.cluster.jobs |= {
+        "centralino_test_gone": {"vmid": "101", "schedule": "03:00", "since": 0.0, "enabled": 0},
+        "nightly": {"vmid": "777", "schedule": "03:00", "since": 0.0, "enabled": 0},
+    }
+
+    def check(after: Scene) -> None:
+        jobs = after.stand_in.store.cluster.jobs
+        assert jobs.keys() == {"centralino_test_shared", "nightly"}
+        assert (jobs["centralino_test_shared"]["vmid"], jobs["nightly"]["vmid"]) == ("101,121,131", "777")
+
+    return check
+
+
 @pytest.mark.parametrize(
     ("prepare", "arguments", "moments"),
     [
         (restored, ("restore", "pbx01", "--to", "pve2"), 5),
+        (scheduled, ("schedule",), 4),
         (drilled, ("drill", "pbx01"), 20),
     ],
 )

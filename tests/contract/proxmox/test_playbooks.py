@@ -1,9 +1,11 @@
 """The playbooks of operations run the provisioner: a dry run writes nothing, a refusal is said in its words."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+from proxmox import cli
 from tests.inventory import Inventory
 from tests.stand_in import StandIn
 from tests.unit.proxmox.test_operations import Cli
@@ -36,6 +38,18 @@ def test_a_guest_is_moved(ops: Cli, stand_in: StandIn, at_stand_in: Inventory) -
     assert (code, "changed=0" in said) == (0, True), said
 
 
+def test_backups_are_scheduled(ops: Cli, stand_in: StandIn, at_stand_in: Inventory) -> None:
+    at_stand_in.settings["proxmox_backup_schedule"] = "01:30"
+    at_stand_in.write()
+    del ops
+    code, said = play(at_stand_in, "schedule", "--check")
+    assert (code, "changed=1" in said, stand_in.store.cluster.jobs) == (0, True, {}), said
+    for changed in (1, 0):
+        code, said = play(at_stand_in, "schedule")
+        assert (code, f"changed={changed}" in said) == (0, True), said
+    assert list(stand_in.store.cluster.jobs) == ["centralino_test_shared"]
+
+
 def test_what_is_refused_is_said_in_the_provisioners_words(ops: Cli, at_stand_in: Inventory) -> None:
     del ops
     code, said = play(at_stand_in, "migrate")
@@ -44,3 +58,23 @@ def test_what_is_refused_is_said_in_the_provisioners_words(ops: Cli, at_stand_in
     assert (code != 0, "names the same Proxmox cluster as" in said) == (True, True), said
     code, said = play(at_stand_in, "failover", "-e", "node=pve1", "-e", "it_is_off=true")
     assert (code != 0, "proxmox: node pve1 is online" in said) == (True, True), said
+
+
+def test_every_command_has_a_playbook_and_a_page() -> None:
+    """``variables`` asks no cluster; ``plan`` is what ``apply``'s playbook does in check mode."""
+    parser = cli._parser()  # noqa: SLF001
+    (commands,) = [action.choices for action in parser._actions if isinstance(action.choices, dict)]  # noqa: SLF001
+    playbooks = "".join(file.read_text() for file in (CHECKOUT / "playbooks").glob("*.yml"))
+    pages = "".join(file.read_text() for file in (CHECKOUT / "docs/operations").glob("*.md"))
+    for command in commands.keys() - {"variables"}:
+        assert f"python -m proxmox {command} " in pages, command
+        assert command == "plan" or re.search(rf"'{command}'|\[{command}\]", playbooks), command
+
+
+def test_the_cluster_is_looked_at(ops: Cli, stand_in: StandIn, at_stand_in: Inventory) -> None:
+    assert ops("backup")[0] == 0
+    code, said = play(at_stand_in, "status")
+    assert (code, "changed=0" in said) == (0, True), said
+    stand_in.machines.running[121] = False
+    code, said = play(at_stand_in, "status", "--check")
+    assert (code != 0, "! cti01 (121 on pve2) is stopped" in said) == (True, True), said

@@ -16,9 +16,9 @@ from tests.unit.proxmox.test_operations import Cli
 PAGE = Path(__file__).parents[3] / "docs/operations/rights.md"
 
 
-def documented() -> frozenset[str]:
-    """Return the privileges of the page's ``pveum role add``."""
-    found = re.search(r'--privs "([^"]+)"', PAGE.read_text())
+def documented(role: str = auth.ROLE) -> frozenset[str]:
+    """Return the privileges of one of the page's ``pveum role add``."""
+    found = re.search(rf'role add {role} --privs "([^"]+)"', PAGE.read_text())
     assert found
     return frozenset(found[1].replace("\\\n", " ").split())
 
@@ -53,13 +53,16 @@ class Watch:
 def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
     monkeypatch.setattr("proxmox.failover.reach", lambda *_: None)
     monkeypatch.setattr("proxmox.probes.of_guest", lambda _: (lambda: None,))
+    # Of what a second role gives, nothing may stand in for what this one lacks.
+    monkeypatch.setitem(auth.PRIVILEGES, auth.SCHEDULES, frozenset())
     for name, seconds in (("FENCE_SECONDS", 0.2), ("ADOPT_SECONDS", 0.1)):
         monkeypatch.setattr(crm, name, seconds)
     return Watch(monkeypatch)
 
 
-def test_the_stand_ins_role_is_the_documented_one() -> None:
-    assert auth.PRIVILEGES[auth.ROLE] == documented()
+@pytest.mark.parametrize("role", [auth.ROLE, auth.ARRIVALS, auth.SCHEDULES])
+def test_the_stand_ins_role_is_the_documented_one(role: str) -> None:
+    assert auth.PRIVILEGES[role] == documented(role)
 
 
 def test_the_documented_role_suffices_and_nothing_of_it_can_go(
@@ -110,3 +113,25 @@ def test_what_is_missing_is_named_before_anything_is_sent(
         name = re.escape(privilege)
         assert re.search(rf"the token \S+ (lacks [^:]*{name}[^:]* on /|may not .*\(/, {name}\))", said), privilege
     assert stand_in.written() == []
+
+
+def test_the_role_for_schedules_suffices_and_nothing_of_it_can_go(
+    ops: Cli, stand_in: StandIn, at_stand_in: Inventory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_stand_in.settings["proxmox_backup_schedule"] = "01:30"
+    stand_in.written()
+    for privilege in sorted(documented(auth.SCHEDULES)):
+        monkeypatch.setitem(auth.PRIVILEGES, auth.SCHEDULES, documented(auth.SCHEDULES) - {privilege})
+        assert f"lacks {privilege} on /" in ops("schedule")[2]
+        assert stand_in.written() == []
+        # The cluster itself refuses it too, so that it is not asked for in vain.
+        with monkeypatch.context() as patch:
+            patch.setattr("proxmox.preflight.lacking", lambda *_: iter(()))
+            assert f", {privilege}))" in ops("schedule")[2]
+            stand_in.written()
+        assert stand_in.store.cluster.jobs == {}
+    monkeypatch.setitem(auth.PRIVILEGES, auth.SCHEDULES, documented(auth.SCHEDULES))
+    assert ops("schedule")[0] == 0
+    # To look at them takes none of it.
+    monkeypatch.setitem(auth.PRIVILEGES, auth.SCHEDULES, frozenset())
+    assert "centralino_test_shared: 01:30 to shared" in ops("status")[1]

@@ -1,5 +1,6 @@
 """The provisioner against the lab's stand-in: what it makes, leaves alone, goes on with, and says."""
 
+import dataclasses
 import hashlib
 import json
 import socket
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 
-from lab.proxmox import tls
+from lab.proxmox import layout, tls
 from proxmox import cli
 from proxmox.api import Api
 from proxmox.calls import Call
@@ -167,7 +168,7 @@ def test_a_write_without_an_answer_is_looked_up_and_not_repeated(
 
             return call
 
-    monkeypatch.setattr(Api, "_client", lambda api: lambda path: Breaking(once(api)(path), path))
+    monkeypatch.setattr(Api, "_client", lambda api, seconds: lambda path: Breaking(once(api, seconds)(path), path))
     assert run("apply") == 0
     assert broken == {"pbx01", "cti01", "web01"}
     clones = [task.exitstatus for task in stand_in.store.cluster.tasks if task.type == "qmclone"]
@@ -235,6 +236,14 @@ def test_another_authority(at_stand_in: Inventory, tmp_path: Path, capsys: pytes
     assert "is not trusted" in sentence
 
 
+def test_a_name_that_is_not_in_the_certificate(at_stand_in: Inventory, capsys: pytest.CaptureFixture[str]) -> None:
+    at_stand_in.settings["proxmox_api_host"] = "127.1"  # reaches the stand-in all the same
+    at_stand_in.write()
+    sentence = refused(capsys)
+    assert sentence.startswith("proxmox: cluster/group_vars/all/proxmox.yml:1: proxmox_api_host: the certificate of ")
+    assert "set it to a name or address that is in the certificate" in sentence
+
+
 def test_an_authority_that_is_no_certificate(at_stand_in: Inventory, capsys: pytest.CaptureFixture[str]) -> None:
     (at_stand_in.secrets / "ca.pem").write_text("nonsense")
     at_stand_in.write()
@@ -266,6 +275,17 @@ def test_nobody_there(at_stand_in: Inventory, capsys: pytest.CaptureFixture[str]
         at_stand_in.settings["proxmox_api_port"] = free.getsockname()[1]
     at_stand_in.write()
     assert "cannot be reached (connection refused)" in refused(capsys)
+
+
+def test_a_storage_without_room(
+    at_stand_in: Inventory, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = dataclasses.replace(layout.STORAGES["shared"], size=100 * layout.GIB)
+    monkeypatch.setitem(layout.STORAGES, "shared", small)
+    at_stand_in.write()
+    sentence = refused(capsys)
+    assert "storage shared: the new guests' disks take 192 GiB and 100 GiB are free: make room" in sentence
+    assert stand_in.written() == []
 
 
 def test_a_machine_that_is_not_ours(

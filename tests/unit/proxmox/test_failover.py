@@ -23,7 +23,7 @@ __all__ = ["ops", "quick"]
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def quick_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the cluster notice and act within moments, and let services answer."""
     monkeypatch.setattr("proxmox.apply.reach", lambda *_: None)
     monkeypatch.setattr("proxmox.failover.reach", lambda *_: None)
@@ -145,81 +145,6 @@ def take_over(stand_in: StandIn, files: Inventory) -> Path:
     return notes
 
 
-@pytest.mark.parametrize("shared", [True, False])
-def test_a_program_that_moves_configurations_saves_the_wait_for_ha(
-    ops: Cli, stand_in: StandIn, at_stand_in: Inventory, monkeypatch: pytest.MonkeyPatch, shared: bool
-) -> None:
-    monkeypatch.setattr(crm, "ADOPT_SECONDS", 600)
-    if not shared:
-        localise(stand_in, at_stand_in)
-        replicate(stand_in, "pve3")
-    notes = take_over(stand_in, at_stand_in)
-    stand_in.lose("pve1")
-    code, said, _ = ops("failover", "pve1", "--check")
-    way = "its disk is shared: taken over" if shared else "replicated disk: taken over on the replica's node"
-    assert (code, f"pbx01: {way}; 101 on pve" in said, notes.exists()) == (2, True, False)
-    stand_in.written()
-    code, said, _ = ops("failover", "pve1", "--it-is-off", "--json")
-    (guest,) = json.loads(said)["guests"]
-    assert (code, guest["way"]) == (0, "shared_taken" if shared else "replica_taken")
-    assert guest["lost"] == ("no data" if shared else "what came after the last replication, schedule */15")
-    node = guest["node"]
-    assert notes.read_text() == f"101 pve1 {node}\n"
-    assert [line for line in stand_in.written() if "/lab/" not in line] == [f"POST /nodes/{node}/qemu/101/status/start"]
-    assert shared or node == "pve3"
-    assert (stand_in.store.cluster.guests[101].node, stand_in.machines.running[101]) == (node, True)
-    stand_in.give_back("pve1")
-    assert ops("apply", "--move")[0] == 0
-    assert stand_in.store.cluster.guests[101].node == "pve1"
-
-
-def test_what_ha_has_is_left_to_it(ops: Cli, stand_in: StandIn, at_stand_in: Inventory) -> None:
-    notes = take_over(stand_in, at_stand_in)
-    stand_in.store.cluster.ha["vm:101"] = {"state": "started"}
-    stand_in.lose("pve1")
-    code, said, _ = ops("failover", "pve1", "--it-is-off")
-    assert (code, "pbx01: HA adopts it" in said, notes.exists()) == (0, True, False)
-
-
-@pytest.fixture
-def failing(
-    ops: Cli, stand_in: StandIn, at_stand_in: Inventory, monkeypatch: pytest.MonkeyPatch
-) -> tuple[Cli, StandIn, Inventory]:
-    """Give what a test needs that does not wait for what never arrives."""
-    monkeypatch.setattr("proxmox.takeover._ARRIVAL_SECONDS", 0)
-    return ops, stand_in, at_stand_in
-
-
-@pytest.mark.parametrize(
-    ("program", "said"),
-    [
-        (
-            "echo no route to pve3 >&2; exit 1",
-            "does not bring 101 from pve1 to pve2 (no route to pve3): correct it, or ",
-        ),
-        ("true", "101 is not on pve2 0 s after proxmox_takeover_hook said that all is well"),
-        (None, "No such file or directory"),
-    ],
-)
-def test_a_takeover_that_fails_is_one_sentence_and_the_next_run_does_it(
-    failing: tuple[Cli, StandIn, Inventory], program: str | None, said: str
-) -> None:
-    ops, stand_in, at_stand_in = failing
-    take_over(stand_in, at_stand_in)
-    hook = at_stand_in.secrets / "take"
-    good = hook.read_text()
-    hook.write_text(f"#!/bin/sh\n{program}\n") if program else hook.unlink()
-    stand_in.lose("pve1")
-    code, _, wrong = ops("failover", "pve1", "--it-is-off")
-    (sentence,) = [line for line in wrong.splitlines() if line.startswith("proxmox: ")]
-    assert (code, said in sentence) == (1, True), wrong
-    assert stand_in.store.cluster.guests[101].node == "pve1"
-    hook.write_text(good)
-    hook.chmod(0o755)
-    code, _, wrong = ops("failover", "pve1", "--it-is-off")
-    assert (code, stand_in.machines.running[101]) == (0, True), wrong
-
-
 def test_from_a_backup_it_comes_back_once_whatever_returns(ops: Cli, stand_in: StandIn, at_stand_in: Inventory) -> None:
     """Its number is taken while the node is off; name, card and address stay, and the old copy never starts again."""
     localise(stand_in, at_stand_in)
@@ -257,12 +182,8 @@ def test_without_disk_and_backup_it_is_made_anew(ops: Cli, stand_in: StandIn, at
     assert "not of this inventory and not brought back: cti01 (121)" in said
 
 
-def test_a_failover_that_was_cut_off_is_taken_up(
-    ops: Cli, stand_in: StandIn, at_stand_in: Inventory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    localise(stand_in, at_stand_in)
-    assert ops("backup", "pbx01")[0] == 0
-    stand_in.lose("pve1")
+def cut_off(ops: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interrupt a failover of pve1 before it starts anything."""
 
     def cut(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -270,6 +191,15 @@ def test_a_failover_that_was_cut_off_is_taken_up(
     with monkeypatch.context() as patch:
         patch.setattr("proxmox.failover.converge.converge", cut)
         assert ops("failover", "pve1", "--it-is-off")[0] == 130
+
+
+def test_a_failover_that_was_cut_off_is_taken_up(
+    ops: Cli, stand_in: StandIn, at_stand_in: Inventory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    localise(stand_in, at_stand_in)
+    assert ops("backup", "pbx01")[0] == 0
+    stand_in.lose("pve1")
+    cut_off(ops, monkeypatch)
     code, said, _ = ops("failover", "pve1", "--it-is-off")
     assert code == 0, said
     assert "taken up where an earlier run left it; 9001" in said

@@ -58,6 +58,62 @@ def test_each_node_may_have_its_own_template(files: Inventory) -> None:
 
 
 @pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("{{ inventory_hostname }}.example", "{}.example"),
+        ("{{ site }}.example", "{}-site.example"),
+        ("{{ far }}.example", "{}-site.example"),
+        ("{{ lookup('ansible.builtin.vars', 'site') }}.example", "{}-site.example"),
+        ("{{ lookup('ansible.builtin.file', cluster_secrets ~ '/' ~ inventory_hostname) }}.example", "{}-file.example"),
+        (
+            "{% if inventory_hostname == 'pbx01' %}one{% else %}{{ inventory_hostname }}{% endif %}.example",
+            "{}.example",
+        ),
+    ],
+)
+def test_what_is_written_once_for_all_is_each_guests_own_where_it_differs(
+    files: Inventory, written: str, read: str
+) -> None:
+    files.settings |= {"proxmox_search_domain": written, "far": "{{ site }}"}
+    for name, variables in files.hosts.items():
+        variables["site"] = f"{name}-site"
+    files.write()
+    for name in files.hosts:
+        (files.secrets / name).write_text(f"{name}-file")
+    for guest in files.cluster().guests:
+        own = "one" if "{% if" in written and guest.name == "pbx01" else guest.name
+        assert guest.search_domain == read.format(own)
+
+
+def test_what_chance_decides_is_decided_for_each_guest(files: Inventory) -> None:
+    files.settings["proxmox_search_domain"] = "a{{ range(1000000000000) | random }}.example"
+    assert len({guest.search_domain for guest in files.cluster().guests}) == 3
+
+
+def test_more_guests_are_no_more_templates_to_evaluate(files: Inventory, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ansible.template import Templar  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    counted, whole = list[str](), Templar.template
+
+    def count(self: Any, variable: Any, *rest: Any, **more: Any) -> Any:
+        counted.append(str(variable))
+        return whole(self, variable, *rest, **more)
+
+    monkeypatch.setattr(Templar, "template", count)
+    seen = []
+    for number in (30, 60):
+        files.hosts = {
+            f"pbx{one}": {"ansible_host": f"198.18.0.{one}", "proxmox_node": "pve1", "proxmox_vmid": 100 + one}
+            for one in range(10, 10 + number)
+        }
+        files.groups = {"pbx": list(files.hosts)}
+        counted.clear()
+        assert len(files.cluster().guests) == number
+        seen.append(sum("{{" in text for text in counted))
+    assert seen[0] == seen[1] > 0
+
+
+@pytest.mark.parametrize(
     ("changes", "place", "says"),
     [
         (

@@ -365,7 +365,7 @@ def test_what_a_killed_drill_left_is_swept(ops: Cli, stand_in: StandIn) -> None:
 def test_without_a_quorum_nothing_is_tried(ops: Cli, stand_in: StandIn) -> None:
     stand_in.store.cluster.lost |= {"pve2": 0.0, "pve3": 0.0}
     stand_in.written()
-    for command in (("apply",), ("migrate", "pbx01"), ("evacuate", "pve1"), ("backup",), ("drill",)):
+    for command in (("apply",), ("migrate", "pbx01"), ("evacuate", "pve1"), ("backup",), ("drill",), ("schedule",)):
         code, _, wrong = ops(*command)
         assert (code, "has no quorum (offline: pve2, pve3)" in wrong) == (1, True), wrong
     assert stand_in.written() == []

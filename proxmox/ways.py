@@ -1,0 +1,147 @@
+"""How each guest of a dead node comes back: the quickest way that works, and what is lost by it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from proxmox import backups, calls, converge, placement, spare, takeover
+from proxmox.backups import Archive
+from proxmox.desired import Guest
+from proxmox.errors import ProvisionerError
+from proxmox.session import Session
+from proxmox.state import Machine, State
+
+TAG: Final = "centralino-failover"
+"""Of a restored guest until it is configured: a run that is killed in between is taken up."""
+
+
+class Way(StrEnum):
+    """How a guest comes back, the quickest first."""
+
+    HA = "HA adopts it"
+    SHARED = "its disk is shared: given to HA"
+    REPLICA = "replicated disk: given to HA on the replica's node"
+    SHARED_TAKEN = "its disk is shared: taken over"
+    REPLICA_TAKEN = "replicated disk: taken over on the replica's node"
+    COPY = "taken up where an earlier run left it"
+    BACKUP = "newest backup"
+    CLONE = "made anew from the golden image"
+
+
+@dataclass(frozen=True)
+class Rescue:
+    """A lost guest and what is done about it. Times in seconds."""
+
+    guest: Guest
+    way: Way
+    target: str
+    """The node it goes to; where HA chooses, the one that it is reckoned to fit on."""
+    vmid: int
+    lost: float | None
+    """How much of its data is lost (RPO): the age of what it comes back from; None where no figure says it."""
+    archive: Archive | None = None
+    schedule: str = ""
+    """How often its replica is brought up to date; when it last was, only the dead node knew."""
+    took: float = 0.0
+    """From the node's death, or from the command where nobody told its time, to the service's first answer (RTO)."""
+    node: str = ""
+    error: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def decide(opened: Session, found: State, node: str, began: float) -> list[Rescue]:
+    """Return what is done for each lost guest; a guest that is back under another number already is taken up."""
+    there = {vmid for vmid, machine in found.machines.items() if machine.node == node}
+    lost = [guest for guest in opened.whole.guests if guest.vmid in there]
+    rooms = {name: one for name, one in spare.rooms(opened.whole, found).items() if name != node}
+    targets = placement.place([spare.load(guest, found) for guest in lost], rooms)
+    if targets is None:
+        if not opened.options.overcommit:
+            short = placement.shortages({**rooms, node: placement.Room(0, 0, [spare.load(one, found) for one in lost])})
+            reason = next((one.reason for one in short if one.node == node), "they do not fit")
+            raise ProvisionerError(
+                f"the other nodes cannot hold what {node} lost: {reason}: shut down what can be spared, or "
+                "squeeze them in with --overcommit"
+            )
+        targets = {guest.name: min(spare.candidates(guest, found), default="") for guest in lost}
+    taken = _taken(opened, found, node)
+    replicas = _replicas(opened, [*lost, *taken])
+    archives = backups.archives(opened, found) if lost else []
+    next_free = max(found.machines, default=100) + 1
+    rescues = []
+    for guest in lost:
+        copy, schedule = _copy(opened, guest, found), ""
+        own = next((archive for archive in archives if archive.vmid == guest.vmid), None)
+        target, vmid = targets[guest.name], guest.vmid
+        by_hook = opened.whole.takeover_hook is not None and guest.vmid not in found.ha
+        if copy is not None:
+            way, age, target, vmid = Way.COPY, None, copy.node, copy.vmid
+        elif _is_shared(guest, found, node):
+            shared = Way.SHARED_TAKEN if by_hook else Way.SHARED
+            way, age = Way.HA if found.ha.get(guest.vmid) == "started" else shared, 0.0
+        elif guest.vmid in replicas and found.nodes[replicas[guest.vmid][0]].online:
+            way, (target, schedule) = Way.REPLICA_TAKEN if by_hook else Way.REPLICA, replicas[guest.vmid]
+            age = None
+        else:
+            way, age, vmid = (Way.BACKUP, began - own.made, next_free) if own else (Way.CLONE, None, next_free)
+            next_free += 1
+        rescues.append(Rescue(guest, way, target, vmid, age, own if way is Way.BACKUP else None, schedule))
+    for guest in taken:
+        way, age = (Way.SHARED_TAKEN, 0.0) if _is_shared(guest, found, node) else (Way.REPLICA_TAKEN, None)
+        schedule = replicas.get(guest.vmid, ("", ""))[1]
+        rescues.append(Rescue(guest, way, found.machines[guest.vmid].node, guest.vmid, age, schedule=schedule))
+    return rescues
+
+
+def _is_shared(guest: Guest, found: State, dead: str) -> bool:
+    """Tell whether a living node has a guest's storage, and it is one that all of them share."""
+    alive = (one for (on, name), one in found.storages.items() if name == guest.storage and on != dead)
+    return any(one.shared for one in alive)
+
+
+def _taken(opened: Session, found: State, dead: str) -> list[Guest]:
+    """Return the guests that a run which was cut off has taken to a living node: nobody else starts them."""
+    return [guest for guest, node in _begun(opened, found, dead) if found.nodes[node].online]
+
+
+def stranded(opened: Session, found: State, dead: str) -> list[str]:
+    """Return a sentence for each guest that such a run has taken to a node which died since: that one needs a proof."""
+    return [
+        f"{guest.name}: an earlier run took it over to {node}, which is offline by now: `python -m proxmox failover "
+        f"{node}` brings it back"
+        for guest, node in _begun(opened, found, dead)
+        if not found.nodes[node].online
+    ]
+
+
+def _begun(opened: Session, found: State, dead: str) -> list[tuple[Guest, str]]:
+    """Return the guests whose takeover was begun and that lie on another node, with that node."""
+    begun = takeover.begun(opened) & found.machines.keys()
+    places = [(guest, found.machines[guest.vmid].node) for guest in opened.whole.guests if guest.vmid in begun]
+    return [(guest, node) for guest, node in places if node != dead]
+
+
+def _copy(opened: Session, guest: Guest, found: State) -> Machine | None:
+    """Return the machine that an earlier run of this command made for a lost guest.
+
+    What somebody restored beside the guest to look into, maybe from an old backup, does not start with its node and
+    has not the tag: it is not the guest.
+    """
+    for machine in found.machines.values():
+        alive = found.nodes[machine.node].online
+        if machine.name != guest.name or machine.vmid == guest.vmid or not alive or "centralino" not in machine.tags:
+            continue
+        whole = converge.look(opened.api, machine.vmid, machine.node)
+        if whole and (TAG in whole.tags or str(whole.config.get("onboot")) != "0"):
+            return whole
+    return None
+
+
+def _replicas(opened: Session, lost: list[Guest]) -> dict[int, tuple[str, str]]:
+    """Return VMID → (node with the replica, schedule)."""
+    jobs = opened.api.send(calls.replication_jobs()) if lost else []
+    return {
+        int(job["guest"]): (str(job["target"]), str(job.get("schedule") or "*/15"))
+        for job in jobs
+        if not int(job.get("disable") or 0)
+    }
