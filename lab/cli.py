@@ -57,7 +57,7 @@ def down() -> None:
 @app.command()
 def clean(
     cache: Annotated[bool, typer.Option("--cache", help="Remove the cache folder too: images, packages.")] = False,
-    others: Annotated[bool, typer.Option("--others", help="Remove other checkouts' labs with guests too.")] = False,
+    others: Annotated[bool, typer.Option("--others", help="Remove the labs of other checkouts too.")] = False,
 ) -> None:
     """Remove containers, images, network and state."""
     paths = _paths()
@@ -94,11 +94,13 @@ def container_create(
     ssh_key: Annotated[Path | None, typer.Option(help="File with the public keys that may log in.")] = None,
     user: Annotated[str, typer.Option(help="The account that the keys open.")] = "root",
 ) -> None:
-    """Make a systemd container and wait until it answers SSH."""
+    """Make a systemd container, in place of one of its name, and wait until it answers SSH."""
     paths = _paths()
     keys = [line for line in ssh_key.read_text().splitlines() if line.strip()] if ssh_key else []
     machine = containers.Machine(name=name, address=ip, image=image, seed=Seed(hostname=name, user=user, keys=keys))
-    containers.run(_podman(paths), paths, machine, progress=_say)
+    podman = _podman(paths)
+    containers.remove(podman, paths, name)
+    containers.run(podman, paths, machine, progress=_say)
 
 
 @container_app.command("remove")

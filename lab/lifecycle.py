@@ -21,8 +21,16 @@ class Part:
 
 
 def up(podman: Podman, paths: Paths, progress: images.Progress) -> None:
-    """Make the lab run. Each step looks first, so a second call is quick and one after an interruption goes on."""
+    """Make the lab run. Each step looks first, so a second call is quick and one after an interruption goes on.
+
+    Raises :class:`LabError` where another checkout's lab has guests: theirs have the same names and addresses.
+    """
     with exclusively(paths.state / "up.lock"):
+        if others := podman.other_labs(GUEST_LABEL):
+            raise LabError(
+                f"the lab of {others[0].parent} has virtual machines here, whose names and addresses this one "
+                "needs: `make clean` there, or `python -m lab clean --others` here, removes them"
+            )
         podman.ensure_network()
         images.ensure(images.GUEST, podman, paths, progress)
         mirror.ensure(podman, paths, progress)

@@ -41,7 +41,8 @@ def ensure(podman: Podman, paths: Paths, progress: images.Progress) -> None:
             "--label", podman.label, "--label", f"centralino.image={image}",
             image,
         )  # fmt: skip
-        if not wait_until(lambda: answers(ADDRESS, PROXY_PORT) and answers(ADDRESS, 80), seconds=10):
+        up = wait_until(lambda: answers(ADDRESS, PROXY_PORT) and answers(ADDRESS, 80), seconds=10)
+        if not up or not podman.containers()[NAME].running:  # without it, whoever else the machine's routes lead to
             raise LabError(f"the mirror does not answer on {PROXY}: see `python -m lab podman -- logs {NAME}`")
 
 

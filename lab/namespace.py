@@ -3,8 +3,9 @@
 systemd in a container needs cgroup2. Such a machine is left as it is: a background process (the *holder*) lives in a
 private mount namespace with a cgroup2 mount, and every podman call goes through nsenter into it.
 
-Containers keep the namespace alive when the holder dies, so a new holder looks for it first: the source of the cgroup2
-mount names this lab, and every process of the namespace shows it in its mountinfo.
+All labs of a machine share one, as podman keeps one list of containers, and knows each by a mount that other namespaces
+do not have. Containers keep the namespace alive when the holder dies, so a new holder looks for it first: the source of
+the cgroup2 mount names it, and every process of the namespace shows it in its mountinfo.
 """
 
 from pathlib import Path
@@ -15,12 +16,23 @@ from lab.process import end, exclusively, read_pid, run, start_detached, wait_un
 
 # Only /sys is taken out of the machine's mount propagation: podman's network namespaces (/run/netns) stay visible
 # outside, so that a podman of the user's own still works beside the lab.
+#
+# Where an earlier namespace died with all that lived in it, podman still takes its containers for running: it refuses
+# every command where their networks' mounts went, too, and believes itself where these were visible outside. What a
+# reboot would empty is emptied then: where networks are left and no container lives, each of which has a conmon.
 _MAKE = """
 set -e
 mount --make-rprivate /sys
 umount -R /sys/fs/cgroup
 mount -t cgroup2 "$1" /sys/fs/cgroup
+if ls /run/netns/netns-* >/dev/null 2>&1 && ! grep -sq '^[0-9]* (conmon) [^ZX]' /proc/[0-9]*/stat; then
+    umount --quiet /run/netns/netns-* || true
+    rm -rf /run/libpod /run/crun /run/containers/networks /run/containers/storage
+    rm -f /run/netns/netns-* /dev/shm/libpod_lock
+fi
 """
+MARK = "centralino-lab"
+"""Source of the cgroup2 mount, by which the namespace is known."""
 _HOLD = """
 echo $$ > "$2.new"
 mv "$2.new" "$2"
@@ -35,7 +47,6 @@ class Namespace:
         self._host = host
         self._state = state
         self._pid_file = state / "namespace.pid"
-        self._mark = f"centralino-lab:{state}"
 
     @property
     def needed(self) -> bool:
@@ -77,7 +88,7 @@ class Namespace:
             else:
                 enter, script = ["unshare", "--mount", "--propagation", "unchanged", "--"], _MAKE + _HOLD
             log = self._state / "namespace.log"
-            shell = ["sh", "-c", script, "lab-namespace", self._mark, str(self._pid_file)]
+            shell = ["sh", "-c", script, "lab-namespace", MARK, str(self._pid_file)]
             start_detached([*self._host.sudo, *enter, *shell], log=log)
             if not wait_until(lambda: self.pid is not None, seconds=5):
                 raise LabError(f"no mount namespace with cgroup2 could be made: the kernel's answer is in {log}")
@@ -88,5 +99,5 @@ class Namespace:
 
     def _find_survivor(self) -> int | None:
         search = 'grep -sl -F -- " cgroup2 $1 " /proc/[0-9]*/mountinfo || true'
-        found = run([*self._host.sudo, "sh", "-c", search, "lab-search", self._mark]).split()
+        found = run([*self._host.sudo, "sh", "-c", search, "lab-search", MARK]).split()
         return int(Path(found[0]).parent.name) if found else None

@@ -130,9 +130,9 @@ class Podman:
         """Return this lab's containers by name; with ``label``, those that carry it too."""
         return {box.name: box for box in self._listed(self.label, *([label] if label else []))}
 
-    def other_labs(self) -> list[Path]:
-        """Return the state folders of other labs that have virtual machines here: theirs and this lab's clash."""
-        return [Path(state) for state in {box.labels[LABEL] for box in self._listed(GUEST_LABEL)} - {str(self._state)}]
+    def other_labs(self, label: str = LABEL) -> list[Path]:
+        """Return the state folders of other labs that have containers here; with ``label``, some that carry it."""
+        return [Path(state) for state in {box.labels[LABEL] for box in self._listed(label)} - {str(self._state)}]
 
     def _listed(self, *labels: str) -> list[Container]:
         filters = [f"--filter=label={label}" for label in labels]

@@ -17,7 +17,7 @@ _LYNIS = (
     " --logfile $place/log --report-file $place/report >/dev/null 2>&1; cat $place/report"
 )
 _EXPOSURE = re.compile(r"^(\S+)\.service\s+([\d.]+)\s", re.MULTILINE)
-_PARTS = re.compile(r"^(nginx|postgresql@.*|asterisk|coturn|openvpn.*|postfix|ntpsec|fail2ban)$")
+_PARTS = re.compile(r"^(nginx|postgresql@.*|asterisk|coturn|openvpn.*|postfix|ntpsec|fail2ban|rsyslog)$")
 """What the roles run beside Centralino's own services."""
 
 

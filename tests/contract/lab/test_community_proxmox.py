@@ -76,3 +76,17 @@ def test_create_clone_snapshot_start_stop_delete(play: Any, api: Any) -> None:
     again = {name for name in changed if name.endswith("again")}
     assert {name for name, change in changed.items() if not change} == again
     assert not [guest for guest in api.cluster.resources.get(type="vm") if guest["vmid"] in {VMID, VMID + 1}]
+
+
+def test_a_guest_enters_and_leaves_a_backup_job(play: Any, api: Any) -> None:
+    api.cluster.backup.post(id="theirs", vmid="9000", storage="shared", schedule="01:30")
+
+    def member(task: str, state: str) -> dict[str, Any]:
+        options = {"vm_id": "9001", "backup_id": "theirs", "state": state, "api_timeout": 30}
+        return {"name": task, "community.proxmox.proxmox_backup_schedule": options}
+
+    done = play(member("in", "present"), member("in again", "present"))
+    assert (done["in"]["changed"], done["in again"]["changed"]) == (True, False)
+    assert api.cluster.backup("theirs").get()["vmid"] == "9000,9001"
+    assert play(member("out", "absent"))["out"]["changed"]
+    assert api.cluster.backup("theirs").get()["vmid"] == "9000"

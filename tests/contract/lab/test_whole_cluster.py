@@ -14,7 +14,7 @@ from proxmoxer import ProxmoxAPI, ResourceException
 from lab import standin
 from lab.errors import LabError
 from lab.paths import Paths
-from lab.proxmox import crm
+from lab.proxmox import auth, crm
 from tests.stand_in import StandIn, end_of, make_template, standing
 
 _VMIDS = count(300)
@@ -77,6 +77,35 @@ def test_a_running_guest_migrates_only_when_asked_to_online(api: Any, vmid: int)
         api.nodes("pve2").qemu(vmid).migrate.post(target="pve3")
     assert end_of(api, api.nodes("pve2").qemu(vmid).migrate.post(target="pve3", online=1)) == "OK"
     assert api.nodes("pve3").qemu(vmid).status.current.get()["status"] == "running"
+
+
+def test_local_disks_go_along_only_when_asked_for(api: Any, vmid: int) -> None:
+    guest = api.nodes("pve2").qemu(vmid)
+    assert end_of(api, guest.move_disk.post(disk="scsi0", storage="local-lvm", delete=1)) == "OK"
+    assert "without with-local-disks option" in end_of(api, guest.migrate.post(target="pve3", online=1))
+    assert node_of(api, vmid) == "pve2"
+    assert end_of(api, guest.migrate.post(target="pve3", online=1, **{"with-local-disks": 1})) == "OK"
+    assert api.nodes("pve3").qemu(vmid).config.get()["scsi0"].startswith("local-lvm:")
+
+
+def test_a_bulk_migration_of_nobody_ends_well(api: Any, vmid: int) -> None:
+    upid = api.cluster("bulk-action").guest.migrate.post(target="pve3", vms=[4711, vmid])
+    assert end_of(api, upid) == "OK"
+    assert node_of(api, vmid) == "pve2"  # it runs, and was not asked for while it runs
+
+
+def test_args_are_for_root_alone(api: Any, vmid: int, own: StandIn) -> None:
+    with pytest.raises(ResourceException, match="only root can set 'args' config") as refused:
+        api.nodes("pve2").qemu(vmid).config.put(args="-no-reboot")
+    assert refused.value.status_code == 500
+    root(own).nodes("pve2").qemu(vmid).config.put(args="-no-reboot")
+
+
+def test_ha_is_steered_with_the_console_of_the_whole(api: Any, vmid: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(auth.PRIVILEGES, auth.ROLE, auth.PRIVILEGES[auth.ROLE] - {"Sys.Console"})
+    with pytest.raises(ResourceException, match=r"\(/, Sys\.Console\)") as refused:
+        api.cluster.ha.resources.post(sid=f"vm:{vmid}")
+    assert refused.value.status_code == 403
 
 
 def test_the_list_names_the_old_node_for_a_moment(api: Any, vmid: int) -> None:
@@ -208,6 +237,23 @@ def test_ha_ignores_a_move_that_its_rules_forbid_and_forgets_rules_with_the_gues
     assert node_of(api, vmid) == "pve2"
     api.cluster.ha.resources(f"vm:{vmid}").delete()
     assert api.cluster.ha.rules.get() == []
+
+
+def test_guests_that_shall_be_apart_do_not_meet(api: Any, vmid: int, own: StandIn) -> None:
+    """Resource affinity is strict: HA says OK to the move and does not make it."""
+    other = next(_VMIDS)
+    clone = api.nodes("pve1").qemu(9000).clone.post(newid=other, name=f"vm{other}", target="pve3", full=1)
+    assert end_of(api, clone) == "OK"
+    for one in (vmid, other):
+        api.cluster.ha.resources.post(sid=f"vm:{one}")
+    apart = {"type": "resource-affinity", "affinity": "negative", "resources": f"vm:{vmid},vm:{other}"}
+    api.cluster.ha.rules.post(rule="apart", **apart)
+    for target, there in (("pve3", "pve2"), ("pve1", "pve1")):
+        assert end_of(api, api.nodes("pve2").qemu(vmid).migrate.post(target=target, online=1)) == "OK"
+        time.sleep(1.5)
+        assert own.store.cluster.guests[vmid].node == there
+    for one in (vmid, other):
+        api.cluster.ha.resources(f"vm:{one}").delete()
 
 
 def test_a_plug_is_pulled_over_http_by_who_has_the_token(own: StandIn, api: Any, vmid: int, power: Any) -> None:
