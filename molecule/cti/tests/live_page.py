@@ -48,13 +48,13 @@ def asterisk(host: Host, command: str) -> None:
     host.check_output("asterisk -rx %s", command)
 
 
-def browser(address: str, query: str, origin: str = ORIGIN) -> ClientConnection:
+def browser(address: str, query: str, origin: str = ORIGIN, port: int = 8777) -> ClientConnection:
     """Connect; again where the line breaks off in the handshake, as the page does. A refusal is no such break."""
     context = ssl.create_default_context(cafile=CA)
 
     def attempt() -> ClientConnection | None:
         try:
-            return connect(f"wss://{address}:8777{query}", ssl=context, origin=Origin(origin), proxy=None)
+            return connect(f"wss://{address}:{port}{query}", ssl=context, origin=Origin(origin), proxy=None)
         except InvalidMessage:
             return None
 
@@ -110,6 +110,10 @@ class LivePage:
     def talk(self, *numbers: str) -> Callable[[], dict[str, str] | None]:
         """Return a look for a call that is up between just these extensions; it finds their channels by number."""
         return lambda: self._call("up", set(numbers))
+
+    def held(self, *numbers: str) -> Callable[[], dict[str, str] | None]:
+        """Return a look for a call between just these extensions that one of them holds."""
+        return lambda: self._call("held", set(numbers))
 
     def rings(self, number: str) -> Callable[[], str | None]:
         """Return a look for an extension's channel that rings."""

@@ -24,8 +24,15 @@ same => n,Wait(120)
 ; 101102: the phone 101 calls 102, and notes why that ended
 [calling]
 exten => _X.,1,Set(GLOBAL(ENDED)=)
-same => n,Dial(PJSIP/${EXTEN:0:3}/sip:${EXTEN:3}@%s,10)
+same => n,Dial(PJSIP/${EXTEN:0:3}/sip:${EXTEN:3}@<pbx>,10)
 same => n,Set(GLOBAL(ENDED)=${HANGUPCAUSE})
+
+; 101102: the phone 101 calls 102, and holds it while a transfer waits for its number
+[holding]
+exten => _X.,1,Dial(PJSIP/${EXTEN:0:3}/sip:${EXTEN:3}@<pbx>,10,T)
+exten => keys,1,Wait(2)
+same => n,SendDTMF(#)
+same => n,Wait(60)
 """
 TRANSPORT = f"""
 [transport]
@@ -55,6 +62,7 @@ disallow=all
 allow=alaw
 identify_by=auth_username
 from_user={endpoint}
+moh_passthrough=yes
 outbound_auth={number}
 transport=transport
 
@@ -88,7 +96,8 @@ class Phones:
         phones = [PHONE.format(number=n, endpoint=e, secret=s, address=self._address) for n, e, s in accounts]
         pjsip = TRANSPORT.format(address=self._address) + "".join(phones)
         rtp = "[general]\nrtpstart=30000\nrtpend=31000\n"
-        self._asterisk.set_up({"pjsip.conf": pjsip, "extensions.conf": DIALPLAN % self._address, "rtp.conf": rtp})
+        dialplan = DIALPLAN.replace("<pbx>", self._address)
+        self._asterisk.set_up({"pjsip.conf": pjsip, "extensions.conf": dialplan, "rtp.conf": rtp})
         self._asterisk.start()
 
     def stop(self) -> None:
@@ -98,6 +107,10 @@ class Phones:
     def call(self, caller: str, number: str) -> None:
         """Let a phone dial; it talks until somebody hangs up."""
         self._asterisk.command(f"channel originate PJSIP/{caller}/sip:{number}@{self._address} application Milliwatt")
+
+    def call_and_hold(self, caller: str, number: str) -> None:
+        """Let a phone dial, and put the other on hold after two seconds (``sendonly``, RFC 3264 §8.4)."""
+        self._asterisk.command(f"channel originate Local/{caller}{number}@holding/n extension keys@holding")
 
     def refused(self, caller: str, number: str) -> int:
         """Let a phone dial what nobody answers; return why not, as a cause of ITU-T Q.850."""

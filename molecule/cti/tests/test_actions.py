@@ -1,7 +1,7 @@
 """What the live page can do, done on a real Asterisk with phones that speak SIP."""
 
 import pytest
-from live_page import Open, Refused
+from live_page import LivePage, Open, Panel, Refused
 from phones import Phones
 from scenario_fixtures import within
 from testinfra.host import Host
@@ -47,14 +47,27 @@ def test_an_attended_transfer_asks_first(page: Open, phones: Phones, mine: str) 
     me.until(me.talk(other, "103"))
 
 
-def test_a_parked_call_waits_and_is_taken(page: Open, phones: Phones) -> None:
+@pytest.mark.parametrize("by", ["page", "phone"])
+def test_a_parked_call_waits_and_is_taken(page: Open, phones: Phones, by: str) -> None:
     anna, carl = page("101"), page("103")
     channels = anna.watches(phones, "101", "102")
     anna.act("park", channel=channels["102"])
     space = carl.until(lambda: next(iter(carl.shows["parked"]), None))
     assert carl.shows["parked"][space]["extension"] == "102"
-    carl.act("originate", number=f"*85{space}")
+    if by == "page":
+        carl.act("originate", number=f"*85{space}")
+    else:
+        phones.call("103", f"*85{space}")
     carl.until(lambda: not carl.shows["parked"] and carl.talk("102", "103")())
+    assert len(carl.shows["calls"]) == 1, "it is shown as two"
+
+
+def test_a_phone_holds_a_call(page: Open, phones: Phones) -> None:
+    anna = page("101")
+    phones.call_and_hold("101", "102")
+    anna.until(anna.held("101", "102"))
+    anna.until(lambda: anna.shows["extensions"]["102"]["state"] == "held")  # who is blue hears the music
+    assert anna.shows["extensions"]["101"]["state"] == "busy"
 
 
 def test_a_colleagues_ringing_call_is_picked_up(page: Open, phones: Phones) -> None:
@@ -64,6 +77,20 @@ def test_a_colleagues_ringing_call_is_picked_up(page: Open, phones: Phones) -> N
     channel = bert.until(bert.rings("103"))
     bert.act("pickup", channel=channel)
     bert.until(bert.talk("101", "102"))
+
+
+def test_a_proxy_that_comes_later_finds_a_call_as_one(
+    page: Open, phones: Phones, host: Host, panel: Panel, address: str
+) -> None:
+    bert = page("102")
+    phones.rings("103")
+    phones.call("101", "103")
+    bert.act("pickup", channel=bert.until(bert.rings("103")))
+    bert.until(bert.talk("101", "102"))
+    host.check_output("systemctl restart centralino-cti")
+    with LivePage(address, panel.token(175, extension="102")) as again:
+        again.until(again.talk("101", "102"))
+        assert len(again.shows["calls"]) == 1
 
 
 def test_a_queues_agent_comes_pauses_and_goes(page: Open) -> None:

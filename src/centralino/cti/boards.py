@@ -57,6 +57,7 @@ class Boards:
 
     def listed(self, server: str, action: str, messages: list[Message], now: int) -> dict[str, Changes]:
         """Take the full answer to a list action (:data:`centralino.cti.pictures.LISTS`); return what changed."""
+        section, changes = "extensions", Changes()
         match action:
             case "ExtensionStateList":
                 changes = self.extensions.replace(server, filter(None, map(hint_of, messages)), now)
@@ -64,17 +65,19 @@ class Boards:
                     self._lost.discard(server)
                     # Also those of whom nothing changed learn that the picture is true again.
                     merge(changes, {tenant: set() for tenant in self.extensions.tenants_of(server)})
-                return {"extensions": changes}
-            case "CoreShowChannels":
-                return {"calls": self.calls.replace(server, messages, now)}
-            case "QueueStatus":
-                return {"queues": self.queues.replace(server, messages, now)}
-            case "ParkedCalls":
-                return {"parked": self.rooms.replace_parked(server, messages, now)}
             case "PresenceStateList":
-                return {"extensions": self.forwards.replace(server, messages)}
+                changes = self.forwards.replace(server, messages)
+            case "BridgeList":
+                self.calls.note_bridges(server, messages)
+            case "CoreShowChannels":
+                section, changes = "calls", self.calls.replace(server, messages, now)
+            case "QueueStatus":
+                section, changes = "queues", self.queues.replace(server, messages, now)
+            case "ParkedCalls":
+                section, changes = "parked", self.rooms.replace_parked(server, messages, now)
             case _:
-                return {"conferences": self.rooms.replace_conferences(server, messages, now)}
+                section, changes = "conferences", self.rooms.replace_conferences(server, messages, now)
+        return {section: changes}
 
     def lose(self, server: str, now: int) -> dict[str, Changes]:
         """Grey the extensions of a PBX that is out of reach, and take away the rest; return what changed."""

@@ -20,6 +20,8 @@ ExtensionOf = Callable[[int, str], str | None]
 
 _UP: Final = "6"
 _RINGING: Final = "5"
+_CALL: Final = "basic"
+"""The type of a bridge that is one call: in a conference, and where parked calls wait, many are."""
 
 EVENTS: Final = frozenset(
     (
@@ -74,6 +76,8 @@ class Calls:
         self._linked: dict[tuple[str, int, str], set[str]] = {}
         self._bridges: dict[str, dict[str, str]] = {}
         self._joined: dict[str, dict[str, str]] = {}
+        self._listed: dict[str, frozenset[str]] = {}
+        """The bridges that are calls, until the list of channels comes that names them."""
 
     def channel_of(self, tenant: int, name: str) -> tuple[str, Channel] | None:
         """Return a tenant's channel and its PBX by the channel's name."""
@@ -122,6 +126,11 @@ class Calls:
         )
         return {} if channel == known else self._set(server, unique, channel, now)
 
+    def note_bridges(self, server: str, listed: Iterable[Message]) -> None:
+        """Take what ``BridgeList`` listed, for the list of channels that is to follow."""
+        calls = (m.headers.get("BridgeUniqueid", "") for m in listed if m.headers.get("BridgeType") == _CALL)
+        self._listed[server] = frozenset(calls)
+
     def replace(self, server: str, listed: Iterable[Message], now: int) -> Changes:
         """Take what ``CoreShowChannels`` listed; return the calls that changed."""
         changes: Changes = {}
@@ -132,6 +141,7 @@ class Calls:
             began = now - _milliseconds(message.headers.get("Duration", ""))
             fresh = unique not in self._channels.get(server, {})
             merge(changes, self.event(server, message, began if fresh else now))
+        self._listed.pop(server, None)
         for unique in [u for u in self._channels.get(server, {}) if u not in seen]:
             merge(changes, self._set(server, unique, None, now))
         going_on = {channel.call for channel in self._channels.get(server, {}).values()}
@@ -143,7 +153,7 @@ class Calls:
 
     def _join(self, server: str, message: Message, now: int) -> Changes:
         """Take an event of nobody's channel: a Local one in a bridge brings its call's other channels along."""
-        if message.name != "BridgeEnter":
+        if self._bridge(server, message) is None:
             return {}
         linked = message.headers.get("Linkedid", "")
         call = self._call(server, message, linked, None)
@@ -159,17 +169,23 @@ class Calls:
         return changes
 
     def _call(self, server: str, message: Message, linked: str, known: Channel | None) -> str:
-        """Return the call that a channel is part of after an event.
-
-        Only a bridge of type ``basic`` is one call: in a conference, and where parked calls wait, many are.
-        """
-        if message.name == "BridgeEnter" and message.headers.get("BridgeType") == "basic":
+        """Return the call that a channel is part of after an event."""
+        bridge = self._bridge(server, message)
+        if bridge is not None:
             bridges, joined = self._bridges.setdefault(server, {}), self._joined.get(server, {})
-            call = bridges.setdefault(message.headers.get("BridgeUniqueid", ""), linked)
+            call = bridges.setdefault(bridge, linked)
             return joined.get(call, call)
         if message.name == "BridgeLeave":
             return linked
         return known.call if known is not None and known.call != known.linked else linked
+
+    def _bridge(self, server: str, message: Message) -> str | None:
+        """Return the bridge that is a call and that an event tells a channel to be in."""
+        headers = message.headers
+        if message.name == "BridgeEnter" and headers.get("BridgeType") == _CALL:
+            return headers.get("BridgeUniqueid", "")
+        bridge = headers.get("BridgeId") if message.name == "CoreShowChannel" else None
+        return bridge if bridge in self._listed.get(server, ()) else None
 
     def _set(self, server: str, unique: str, channel: Channel | None, now: int) -> Changes:
         channels = self._channels[server]

@@ -130,13 +130,6 @@ class Config(_Section):
     """The socket of this guest's ``centralino-bans``, which is told of attacks; nobody is where it is not set."""
     server: tuple[Server, ...] = ()
 
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        names = [server.name for server in self.server]
-        for name in sorted({n for n in names if names.count(n) > 1}):
-            raise ValueError(f"server {name} appears twice: keep one of them")
-        return self
-
 
 def load(path: Path) -> Config:
     """Read and check a file.
@@ -164,10 +157,16 @@ def parse(text: str, *, source: str) -> Config:
         reason = str(error).partition(" (at")[0]
         raise ConfigError(f"{source}:{line}: this is no TOML ({reason}): correct the line") from None
     try:
-        return Config.model_validate(data)
+        config = Config.model_validate(data)
     except ValidationError as error:
         findings = error.errors(include_input=False, include_url=False)[:20]
         raise ConfigError("\n".join(_sentence(text, source, finding) for finding in findings)) from None
+    names = [server.name for server in config.server]
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            line = line_of(text, ("server", number, "name"))
+            raise ConfigError(f"{source}:{line}: server.{number + 1}.name: {name} appears twice: keep one of them")
+    return config
 
 
 def _sentence(text: str, source: str, finding: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails

@@ -1,7 +1,7 @@
 """Where events come in and go out: each message once, to the boards, to its tenant's feeds, or to nobody."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Final
 
@@ -9,12 +9,11 @@ from centralino.cti import calls, forwards, queues, rooms
 from centralino.cti.ami.connection import OUR_ACTIONS, Connection
 from centralino.cti.ami.message import Kind, Message
 from centralino.cti.boards import Boards
-from centralino.cti.pictures import Picture
+from centralino.cti.pictures import CORRECTIONS, Picture
 from centralino.cti.sections import Changes
 from centralino.cti.tenancy import hint_of, tenant_of_event
 from centralino.cti.web.feeds import Feeds
 
-_CORRECTS_PICTURE: Final = forwards.EVENTS | {"Hangup"}
 _ASKS_FOR_PICTURE: Final = frozenset(("FullyBooted", "Reload"))
 
 Tracker = Callable[[str, Message, int], Changes]
@@ -59,7 +58,7 @@ class Exchange:
         self._tell(self._boards.forget(server, now_ms()))
         self._feeds.settle()
 
-    def received(self, connection: Connection, messages: list[Message]) -> None:
+    def received(self, connection: Connection, messages: Iterable[Message]) -> None:
         """Take the messages of one read."""
         picture = self._pictures[connection]
         server = connection.server.name
@@ -84,7 +83,7 @@ class Exchange:
         tracker = self._trackers.get(name)
         if tracker is not None:
             section, track = tracker
-            if name in _CORRECTS_PICTURE:
+            if name in CORRECTIONS:
                 picture.event(message)
             changes = track(server, message, now)
             if changes:

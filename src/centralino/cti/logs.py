@@ -14,10 +14,16 @@ class _Formatter(logging.Formatter):
         return f"<{_PRIORITIES.get(record.levelname, 6)}>{text}"
 
 
+def tells_of_us(record: logging.LogRecord) -> bool:
+    """Leave out the frames that are none, which anybody may send before any token; picows has closed with 1002."""
+    return not record.getMessage().startswith("WS parser error")
+
+
 def set_up() -> None:
     """Send the service's own lines to standard error, and of the libraries' only what went wrong."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Formatter("%(message)s"))
+    handler.addFilter(tells_of_us)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("centralino").setLevel(logging.INFO)
     # They would log addresses, tokens in them included, or every stranger's broken handshake.

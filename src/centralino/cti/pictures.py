@@ -23,6 +23,7 @@ ANSWER_TIMEOUT: Final = 10.0
 
 LISTS: Final = (
     "ExtensionStateList",
+    "BridgeList",  # before the channels, which name their bridges and not of which type they are
     "CoreShowChannels",
     "QueueStatus",
     "ParkedCalls",
@@ -30,7 +31,15 @@ LISTS: Final = (
     "PresenceStateList",
 )
 """The actions that together tell everything; each ends by an event with ``EventList: Complete``."""
-_LIST_OF: Final = {"ExtensionStatus": "ExtensionStateList", "PresenceStateChange": "PresenceStateList"}
+_LIST_OF: Final = {
+    "ExtensionStatus": "ExtensionStateList",
+    "PresenceStateChange": "PresenceStateList",
+    "BridgeEnter": "CoreShowChannels",
+    "BridgeLeave": "CoreShowChannels",
+}
+"""Events that, while a list is under way, are put at its end: of what is told twice, the last counts."""
+CORRECTIONS: Final = frozenset((*_LIST_OF, "Hangup"))
+"""The events that :meth:`Picture.event` is to be told."""
 _ROOMS: Final = "ConfbridgeListRooms"
 _ROOM: Final = "ConfbridgeList"
 
@@ -80,7 +89,6 @@ class Picture:
                 gone = message.headers.get("Uniqueid")
                 under_way.messages = [m for m in under_way.messages if m.headers.get("Uniqueid") != gone]
             elif under_way.action == _LIST_OF.get(message.name):
-                # Of equal ones the last counts.
                 under_way.messages.append(message)
 
     def answer(self, message: Message) -> None:

@@ -130,10 +130,11 @@ async def running(
     hints: tuple[dict[tuple[int, str], int], ...] = (),
     dead: int = 0,
     before: str = "",
+    python: str = sys.executable,
 ) -> AsyncIterator[Cluster]:
     """Start everything, with a PBX for each of ``hints`` and ``dead`` that nobody answers for; stop everything.
 
-    ``before`` is a line of Python that the proxy's process runs first.
+    ``before`` is a line of Python that the proxy's process runs first; ``python`` runs it.
     """
     authority = Authority(folder)
     hints = hints or ({(TENANT, "101"): 0},)
@@ -148,7 +149,7 @@ async def running(
     path = _config(folder, port, panel, [p.port for p in pbxes] + [free_port() for _ in range(dead)], tls=tls)
     with (folder / "log").open("wb") as log:
         proxy = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", f"{before}\nfrom centralino.cti.main import main; main()", "serve", str(path),
+            python, "-c", f"{before}\nfrom centralino.cti.main import main; main()", "serve", str(path),
             stderr=log, env={**os.environ, "STATE_DIRECTORY": str(folder)},
         )  # fmt: skip
     readers = await asyncio.create_subprocess_exec(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import ClientConnection
 
+from centralino.cti.pictures import LISTS
 from tests.contract.cti.conftest import Stage, message, silence
 from tests.contract.cti.test_boards import ANNA, furnish
 
@@ -32,10 +33,8 @@ async def furnished(stage: Stage) -> None:
 
 
 def actions(stage: Stage) -> list[dict[str, str]]:
-    own = {"Login", "Ping", "ConfbridgeList", "ExtensionStateList", "CoreShowChannels", "QueueStatus", "ParkedCalls"}
-    return [
-        sent for sent in stage.pbx01.sent if sent["Action"] not in own | {"ConfbridgeListRooms", "PresenceStateList"}
-    ]
+    own = {"Login", "Ping", "ConfbridgeList", *LISTS}
+    return [sent for sent in stage.pbx01.sent if sent["Action"] not in own]
 
 
 async def ask(browser: ClientConnection, **document: Any) -> dict[str, Any]:

@@ -29,6 +29,10 @@ def extension(**changes: Any) -> list[dict[str, Any]]:
     return [{"number": "101", "name": "Reception"} | changes]
 
 
+def phones(**changes: Any) -> list[dict[str, Any]]:
+    return [{"mac": "00:15:65:AA:BB:CC", "model": "yealink-t54w", "devices": ["101/desk"]} | changes]
+
+
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
@@ -43,6 +47,10 @@ def extension(**changes: Any) -> list[dict[str, Any]]:
         (tenant(pbx="PBX 1"), "175.yml: pbx:"),
         (tenant(id=0), "175.yml: id:"),
         ({"name": "x"}, "175.yml: id: missing: add it"),
+        (tenant(phones=phones() * 2), "phone 001565aabbcc appears twice: keep one of them"),
+        (tenant(phones=phones(mac="0015")), "175.yml: phones.0.mac:"),
+        (tenant(phones=[{"mac": "00:15:65:AA:BB:CC"}]), "175.yml: phones.0.model: missing: add it"),
+        (tenant(phones=phones(devices=None)), "175.yml: phones.0.devices:"),
         ("x" * 300_000, "175.yml: this is no tenant file"),
         (None, "175.yml: this is no tenant file"),
     ],

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from centralino.cti.ami.message import Kind, Message
 from centralino.cti.boards import Boards
 from centralino.cti.state import Hint
@@ -181,6 +183,30 @@ def test_a_call_that_is_taken_from_a_parking_space_is_one() -> None:
             made.calls.event("pbx01", message, 6)
         (call,) = dump(made, "calls").values()
         assert [party["channel"] for party in call["parties"]] == [ANNA, BERT]
+
+
+@pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
+def test_who_talks_in_one_bridge_is_found_in_one_call(order: slice) -> None:
+    """The same as the events of a call that was taken tell, by lists alone: the proxy came later."""
+    half = LOCAL.replace(";1", ";2")
+    listed = [
+        event("CoreShowChannel", Channel=channel, Uniqueid=unique, Linkedid=linked, ChannelState="6", BridgeId=bridge)
+        for channel, unique, linked, bridge in (
+            (ANNA, "23", "22", "taken"),
+            (LOCAL, "24", "22", "taken"),
+            (BERT, "26", "24", "phone"),
+            (half, "25", "24", "phone"),
+        )
+    ]
+    for kind, calls in (("basic", 1), ("holding", 2)):
+        made = boards()
+        bridges = [event("BridgeListItem", BridgeUniqueid=name, BridgeType=kind) for name in ("taken", "phone")]
+        assert made.listed("pbx01", "BridgeList", bridges, 5) == {"extensions": {}}
+        made.listed("pbx01", "CoreShowChannels", listed[order], 5)
+        assert len(dump(made, "calls")) == calls
+    made.listed("pbx01", "CoreShowChannels", [], 6)
+    kept = {name: value for name, value in vars(made.calls).items() if isinstance(value, dict) and any(value.values())}
+    assert kept == {}
 
 
 def test_nothing_is_kept_of_calls_that_are_over() -> None:

@@ -1,5 +1,7 @@
 """The configuration file: what is wrong is told with file, line and key, and no secret."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,7 +44,7 @@ def test_a_good_file() -> None:
     [
         (('host = "198.18.0.12"', 'hsot = "198.18.0.12"'), "cti.toml:19: server.2.hsot: unknown key"),
         (('host = "198.18.0.12"\n', ""), "cti.toml:17: server.2.host: missing"),
-        (('name = "pbx02"', 'name = "pbx01"'), "server pbx01 appears twice"),
+        (('name = "pbx02"', 'name = "pbx01"'), "cti.toml:18: server.2.name: pbx01 appears twice"),
         (("[clients]", "[clients"), "cti.toml:6: this is no TOML"),
         (('key = "/c.key"\n[clients]', 'key = "/c.key"\nport = 99999\n[clients]'), "cti.toml:6: listen.port: "),
         (("https://web01:8443", "http://web01:8443"), "cti.toml:9: panel.url: "),
@@ -62,6 +64,24 @@ def test_a_wrong_file_is_refused_in_a_sentence(change: tuple[str, str], sentence
         parse(text, source="cti.toml")
     assert sentence in str(refusal.value)
     assert "s3cret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (GOOD.replace("[panel]", "[pannel]"), "cti.toml:8: pannel: unknown key"),
+        (GOOD.replace('"cti"', "7"), "cti.toml:15: server.1.username: "),
+        (GOOD, "ca: /ca.crt cannot be loaded"),
+    ],
+)
+def test_nothing_starts_with_a_wrong_file(tmp_path: Path, text: str, sentence: str) -> None:
+    (tmp_path / "cti.toml").write_text(text)
+    program = [sys.executable, "-c", "from centralino.cti.main import main; main()", "serve", "cti.toml"]
+    ended = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("centralino-cti: ")
+    assert sentence in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 def test_a_missing_file_and_one_of_nonsense(tmp_path: Path) -> None:

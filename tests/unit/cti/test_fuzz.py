@@ -71,7 +71,7 @@ def test_any_message_gets_one_answer(form: Any, message: bytes) -> None:
         desk._facts = facts()
         house: Any = SimpleNamespace(desk=desk)
         client: Any = Client(house, form, None)
-        client._transport = SimpleNamespace(underlying_transport=SimpleNamespace(write=written.append))
+        client._send = written.append
         client._user = "175/anna"
         client._claims = CLAIMS
         client._message(message)

@@ -7,8 +7,10 @@ import asyncio
 import logging
 import random
 import ssl
-from collections.abc import Callable, Mapping
-from typing import Protocol, override
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, Protocol, override
+
+import aiofastnet
 
 from centralino.cti.ami import actions
 from centralino.cti.ami.message import Kind, Message, parse
@@ -27,6 +29,10 @@ LONGEST_DELAY = 2.0
 REFUSED_DELAY = 15.0
 """After a refused log-in: repeating it quickly looks like an attack to the PBX's ban rules."""
 
+TLS_BUFFER: Final = 2 * (16 * 1024 + 64)
+"""Bytes for each direction of each connection: two of TLS' records. aiofastnet's own 16, and what becomes of so much
+that is read at once, stay taken after a burst."""
+
 OUR_ACTIONS = "centralino-"
 """Every ``ActionID`` of ours begins so; what carries one is an answer to us and for no client."""
 
@@ -35,7 +41,7 @@ class Receiver(Protocol):
     """What a connection tells: that it is logged in, the messages of one read, and that it is lost."""
 
     def connected(self, connection: "Connection") -> None: ...  # noqa: D102
-    def received(self, connection: "Connection", messages: list[Message]) -> None: ...  # noqa: D102
+    def received(self, connection: "Connection", messages: Iterable[Message]) -> None: ...  # noqa: D102
     def disconnected(self, connection: "Connection") -> None: ...  # noqa: D102
 
 
@@ -48,9 +54,9 @@ class ConnectionFailedError(Exception):
 
 
 class _Stream(asyncio.Protocol):
-    """Bytes to messages, and the loss of the connection to a future."""
+    """Bytes to frames, and the loss of the connection to a future."""
 
-    def __init__(self, deliver: Callable[[list[Message]], None]) -> None:
+    def __init__(self, deliver: Callable[[list[bytes]], None]) -> None:
         loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[Exception | None] = loop.create_future()
         self.last_data = loop.time()
@@ -63,7 +69,7 @@ class _Stream(asyncio.Protocol):
         self.last_data = self._loop.time()
         frames = self.splitter.feed(data)
         if frames:
-            self._deliver([parse(frame) for frame in frames])
+            self._deliver(frames)
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
@@ -145,12 +151,15 @@ class Connection:
         server = self.server
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
-                return await asyncio.get_running_loop().create_connection(
+                return await aiofastnet.create_connection(
+                    asyncio.get_running_loop(),
                     lambda: _Stream(self._received),
                     server.host,
                     server.port,
                     ssl=self._tls,
                     server_hostname=server.tls_name,
+                    ssl_incoming_bio_size=TLS_BUFFER,
+                    ssl_outgoing_bio_size=TLS_BUFFER,
                 )
         except ssl.SSLCertVerificationError as error:
             raise ConnectionFailedError(
@@ -188,8 +197,10 @@ class Connection:
             self.send("Ping")
         raise ConnectionFailedError(f"pbx {self.server.name}: connection lost")
 
-    def _received(self, messages: list[Message]) -> None:
-        self.messages += len(messages)
+    def _received(self, frames: list[bytes]) -> None:
+        self.messages += len(frames)
+        # Each is read when its turn has come: those of a large read, all at once, would take some megabytes.
+        messages = map(parse, frames)
         if self.up:
             self._receiver.received(self, messages)
             return

@@ -73,7 +73,7 @@ class Client(WSListener):
 
     __slots__ = (
         "_admission", "_alive", "_bucket", "_claims", "_closing", "_counted_address", "_feed", "_form", "_fragmented",
-        "_fragments", "_house", "_since", "_slow", "_timer", "_token", "_transport", "_user", "address",
+        "_fragments", "_house", "_send", "_since", "_slow", "_timer", "_token", "_transport", "_user", "address",
     )  # fmt: skip
 
     def __init__(self, house: House, form: Format, token: str | None, since: int | None = None) -> None:
@@ -84,6 +84,8 @@ class Client(WSListener):
         self._token = token
         self._since = since
         self._transport: WSTransport | None = None
+        self._send: Callable[[bytes], None] | None = None
+        """Writes to the line; None before the connection is there and as soon as it is being closed."""
         self._feed: Feed | None = None
         self._user = ""
         self._claims: Claims | None = None
@@ -101,8 +103,8 @@ class Client(WSListener):
 
     def write(self, data: bytes) -> None:
         """Send whole frames that were built for all clients of the feed."""
-        if self._transport is not None and not self._closing:
-            self._transport.underlying_transport.write(data)
+        if self._send is not None:
+            self._send(data)
 
     def reply(self, frame: bytes) -> None:
         """Send to this client alone; what is meant for one who has fallen behind so far is lost."""
@@ -124,7 +126,7 @@ class Client(WSListener):
         transport = self._transport
         if transport is None or self._closing:
             return
-        self._closing = True
+        self._closing, self._send = True, None
         self._leave_feed()
         transport.send_close(code, reason.encode()[:120])  # type: ignore[arg-type] # codes from 4000 are in no enum
         self._set_timer(CLOSE_TIMEOUT, lambda: transport.disconnect(graceful=False))
@@ -134,6 +136,7 @@ class Client(WSListener):
     @override
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
+        self._send = transport.underlying_transport.write
         peer = transport.underlying_transport.get_extra_info("peername")
         self.address = str(peer[0]) if peer else "unknown"
         transport.underlying_transport.set_write_buffer_limits(high=self._house.queue_bytes)
@@ -164,7 +167,7 @@ class Client(WSListener):
 
     @override
     def on_ws_disconnected(self, transport: WSTransport) -> None:
-        self._closing = True
+        self._closing, self._send = True, None
         self._leave_feed()
         self._set_timer(None, None)
         if self._admission is not None:
@@ -281,7 +284,7 @@ class Client(WSListener):
     def _too_slow(self) -> None:
         self._house.feeds.counts.let_go += 1
         log.warning("client let go: it reads too slowly: user=%s address=%s", self._user, self.address)
-        self._closing = True
+        self._closing, self._send = True, None
         if self._transport is not None:
             self._transport.disconnect(graceful=False)
 

@@ -14,6 +14,7 @@ import aiofastnet
 from picows import WSAutoPingStrategy, WSUpgradeRequest, WSUpgradeResponseWithListener
 from picows.picows import WSProtocol  # type: ignore[attr-defined] # picows' stubs leave it out
 
+from centralino.cti.ami.connection import TLS_BUFFER
 from centralino.cti.web.client import Client
 
 log = logging.getLogger(__name__)
@@ -23,8 +24,6 @@ REQUEST_TIMEOUT = 15.0
 SECOND_LOOK: Final = 0.25
 """Seconds from there to the end: after a stand-still the loop runs timers before it reads what came meanwhile."""
 BACKLOG: Final = 1024
-TLS_BUFFER: Final = 2 * (16 * 1024 + 64)
-"""Bytes for each direction of each connection: two of TLS' records. aiofastnet's own 16 stay taken after a burst."""
 _TOO_LATE: Final = (
     b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: 20\r\n\r\n"
     b"no request in time.\n"
