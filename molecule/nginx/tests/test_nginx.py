@@ -183,7 +183,8 @@ def test_a_forged_name_does_not(ask: Ask, guest: Callable[[str], list[str]]) -> 
 
 
 def test_on_the_open_site_a_forged_name_is_dropped(ask: Ask) -> None:
-    answer = ask("/", "--header", "X-Client-Name: web01")
+    forged = ("X-Client-Name: web01", "X-Client-Subject: CN=web01", "X-Api-Client: CN=web01")
+    answer = ask("/", *(word for header in forged for word in ("--header", header)))
     assert answer.startswith("HTTP/2 200")
     assert "web01" not in answer
 
@@ -254,6 +255,11 @@ def test_bad_input_leaves_the_running_service_alone(host: Host, ask: Ask, conver
     by_halves = [{"name": "often", "per_minute": 6, "methods": ["post"]}]
     said = converge(fails=True, nginx_sites=[{**site, "locations": []}], nginx_request_limits=by_halves)
     assert "methods in capital letters" in " ".join(said.split())
+    host.check_output("openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out /root/other.key")
+    other_key = {**site, "certificate_key": "/root/other.key", "locations": [{"path": "/", "return": "204"}]}
+    said = converge(fails=True, nginx_sites=[other_key])
+    assert "/root/other.key" in said
+    assert "key values mismatch" in said
     no_such_file = {**site, "locations": [], "client_ca_source": "/nowhere/ca.crt", "client_certificate": "perhaps"}
     said = converge(fails=True, nginx_sites=[no_such_file])
     assert "client_certificate required or accepted" in " ".join(said.split()) or "must be one of" in said
@@ -284,3 +290,11 @@ def test_only_the_methods_that_count_are_told_to_come_later(ask: Ask) -> None:
     assert sent[:4] == ["200"] * 4
     assert "429" in sent
     assert [ask("/form").split()[1] for _ in range(8)] == ["200"] * 8
+
+
+@pytest.mark.usefixtures("changed")
+def test_with_every_variable_changed(ask: Ask) -> None:
+    answer = ask("/health")
+    assert answer.startswith("HTTP/2 204")
+    assert "strict-transport-security" not in answer.lower()
+    assert ask("/slow").startswith("HTTP/2 504"), "an upstream has a second"

@@ -1,8 +1,12 @@
-"""The panel's addresses. ``/agent/`` is for guests alone: nginx serves it on 8443 and to nobody on 443."""
+"""The panel's addresses.
+
+``/agent/`` is for guests alone, and ``/rpc`` for operators' programs: nginx serves each on a port of its own, behind
+certificates, and to nobody on 443.
+"""
 
 from django.urls import include, path
 
-from centralino.panel import agent_api, health, pages, phone_files
+from centralino.panel import agent_api, health, pages, phone_files, rpc
 
 _agent = [
     path("snapshot", agent_api.snapshot),
@@ -23,6 +27,7 @@ urlpatterns = [
     path("logout", pages.Logout.as_view(), name="logout"),
     path("health", health.health),
     path("agent/v1/", include(_agent)),
+    path("rpc", rpc.entrance),
     path("phones/<str:name>", phone_files.by_mac),
     path("phones/<str:folder>/<str:name>", phone_files.by_folder),
 ]

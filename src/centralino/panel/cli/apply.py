@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from centralino.panel import config
-from centralino.panel.cli.output import changed, err, fail, out, person, sentences
+from centralino.panel.cli.output import changed, err, out, person, sentences
 
 if TYPE_CHECKING:
     from centralino.panel.services.results import ApplyState
@@ -30,13 +29,10 @@ def apply(
     from centralino.panel.services import publish  # noqa: PLC0415 - models need Django set up
 
     with sentences():
-        wanted = tuple(dict.fromkeys(pbx)) if pbx else config.site().pbxs
-        if not wanted:
-            fail("this cluster has no PBX yet: add one to the inventory's group pbx and run the role panel")
-        published = {name: publish.publish(name, by=person()) for name in wanted}
+        published = publish.publish_each(pbx or (), by=person())
         for name, (publication, new) in published.items():
             out.print(f"{name}: {publication.etag} {'published' if new else 'unchanged'}", markup=False)
-        problems = _follow(wanted, wait) if wait else []
+        problems = _follow(published, wait) if wait else []
     if problems:
         err.print(*(f"error: {problem}" for problem in problems), sep="\n", style="red", markup=False)
     changed(any(new for _, new in published.values()))

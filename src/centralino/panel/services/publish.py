@@ -1,5 +1,7 @@
 """Apply, on the panel's side: from the database to a publication that agents fetch."""
 
+from collections.abc import Iterable
+
 from django.db import transaction
 from django.db.models import Max
 
@@ -66,6 +68,19 @@ def publish(pbx: str, *, by: str) -> tuple[Publication, bool]:
         Publication.objects.filter(pbx=pbx).exclude(id__in=kept).delete()
         notify.send(notify.Channel.PUBLICATION, pbx)
     return publication, True
+
+
+def publish_each(pbxs: Iterable[str], *, by: str) -> dict[str, tuple[Publication, bool]]:
+    """Publish the configuration of these PBX, of all where none is named; by PBX, what :func:`publish` returns.
+
+    Raises:
+        ServiceError: there is no such PBX, or none at all.
+
+    """
+    wanted = tuple(dict.fromkeys(pbxs)) or config.site().pbxs
+    if not wanted:
+        raise ServiceError("this cluster has no PBX yet: add one to the inventory's group pbx and run the role panel")
+    return {pbx: publish(pbx, by=by) for pbx in wanted}
 
 
 def latest(pbx: str) -> Publication | None:
