@@ -80,7 +80,7 @@ lock: $(venv) ## update every pinned dependency
 $(venv): requirements.txt pyproject.toml scripts/toolchain
 	@scripts/toolchain
 
-# The tests run PostgreSQL's programs, openssl and openvpn themselves.
+# The tests run these programs themselves: PostgreSQL, nft, openssl, openvpn.
 $(tests): $(venv)
-	@scripts/toolchain postgresql openssl openvpn
+	@scripts/toolchain nftables openssl openvpn postgresql
 	@touch $@

@@ -1,10 +1,14 @@
-"""What several scenarios' tests need: to apply the role once more, with other variables."""
+"""What several scenarios' tests need: to apply the role once more, with other variables or with all of them changed."""
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from scenario_fixtures import apply_role, listens
 from testinfra.host import Host
 
@@ -28,6 +32,39 @@ def converge() -> Converge:
         return play.stdout + play.stderr
 
     return run
+
+
+@pytest.fixture(scope="module")
+def changed(host: Host) -> dict[str, Any]:
+    """Change every variable of the role on the running guest, and return those that ``changed.yml`` changes.
+
+    It is laid over ``vars.yml``. Other roles that ``roles_before`` and ``roles_after`` name are applied with them, too.
+    A second time, nothing may change. Tests that ask for it come last, when the others are done with the guest.
+    """
+    file = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"], "changed.yml")
+    variables: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+
+    def applied(*options: str) -> str:
+        play = apply_role("--extra-vars", f"@{file}", *options)
+        if play.returncode:
+            pytest.fail(f"with {file.name}, Ansible ended with {play.returncode}:\n{play.stdout}{play.stderr}", False)
+        return play.stdout
+
+    for name in variables.get("roles_before", []):
+        applied("--extra-vars", f"role_under_test={name}")
+    applied()
+    again = applied()
+    assert re.findall(r"\bchanged=(\d+)", again) == ["0"], again
+    for name in variables.get("roles_after", []):
+        applied("--extra-vars", f"role_under_test={name}")
+    assert host.check_output("systemctl list-units --state=failed --plain --no-legend") == ""
+    return variables
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave to the end what changes every variable."""
+    items.sort(key=lambda item: "changed" in getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture

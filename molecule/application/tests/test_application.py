@@ -13,7 +13,7 @@ Converge = Callable[..., str]
 ARCHIVER = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"]) / "scripts" / "application-archive"
 IMPORTS = {
     "agent": "centralino.asterisk, centralino.agent, httpx, pydantic",
-    "cti": "centralino.cti, httpx, orjson, picows, jwt, yaml, uvloop",
+    "cti": "centralino.cti.main, nacl, orjson, picows, uvloop",
     "panel": "centralino.panel, django, axes, csp, defusedxml, gunicorn, psycopg, jwt, yaml, typer",
 }
 

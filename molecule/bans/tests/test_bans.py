@@ -179,3 +179,12 @@ def test_it_is_confined(host: Host, exposure: Callable[[str], float]) -> None:
     assert host.check_output("stat --format %%U /proc/%s", main) == "centralino-bans"
     assert host.file("/etc/centralino/bans.toml").mode == 0o640
     assert exposure(UNIT) <= 2.5
+
+
+@pytest.mark.usefixtures("changed")
+def test_with_every_variable_changed_the_panel_is_told(host: Host) -> None:
+    main = host.check_output("systemctl show --value --property MainPID %s", UNIT)
+    group = host.check_output("getent group elsewhere | cut -d: -f3")
+    assert group in host.check_output("grep ^Groups: /proc/%s/status", main).split()
+    report(host, ATTACKER)
+    assert within(5, lambda: ATTACKER in host.check_output("centralino ban list"))

@@ -124,3 +124,18 @@ def test_it_is_the_only_one_who_sets_the_clock(host: Host) -> None:
 
 def test_the_service_is_sandboxed(exposure: Exposure) -> None:
     assert exposure("ntpsec.service") <= 3.0
+
+
+@pytest.mark.usefixtures("changed")
+@pytest.mark.parametrize("name", ["nts.example.org", "time.example.org"])
+def test_with_every_variable_changed_each_server_is_asked_for_keys(ntpd: Host, name: str) -> None:
+    """The daemon does not say which server it means, so only one of the names leads anywhere at a time."""
+    with socket.create_server((SERVER[0], 4460)) as keys:
+        keys.settimeout(60)
+        ntpd.check_output("sed -i /example.org/d /etc/hosts && echo %s %s >>/etc/hosts", SERVER[0], name)
+        ntpd.check_output("systemctl restart ntpsec")
+        connection, _ = keys.accept()
+        with connection:
+            connection.settimeout(10)
+            hello = connection.recv(4096)
+    assert b"ntske/1" in hello

@@ -264,3 +264,12 @@ def test_any_snapshot_loads(pbx: Pbx) -> None:
         loads()
     finally:
         pbx.host.run_expect([0], "systemctl start centralino-agent")
+
+
+@pytest.mark.usefixtures("panel", "changed")
+def test_with_every_variable_changed_another_pbxs_configuration_goes_live(host: Host) -> None:
+    pbx = Pbx(host)
+    other = snapshot("hhhhhhhhhhhh", pbx="pbx99")
+    pbx.publish(other)
+    assert pbx.result(other)["outcome"] == "live"
+    assert pbx.endpoints() == {"t175-hhhhhhhhhhhh"}

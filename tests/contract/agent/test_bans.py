@@ -18,9 +18,7 @@ import pytest
 from centralino.contract.bans import Ban, BanList, Report
 from tests.contract.agent.server import Authority, Panel, serve
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or not Path("/usr/sbin/nft").exists(), reason="a network namespace and nft need root"
-)
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a network namespace and nft need root")
 
 ATTACKER, OTHER = "203.0.113.7", "2001:db8::7"
 TABLE = """

@@ -131,6 +131,22 @@ def test_phones_are_led_to_the_port_where_they_show_certificates(
     assert nginx.count("ssl_verify_client on") == 1
 
 
+@pytest.mark.parametrize("authority", ["", "/programs.pem"])
+def test_operators_programs_find_a_port_where_they_have_an_authority(
+    authority: str, loader: DataLoader, tmp_path: Path
+) -> None:
+    """One variable opens the API in nginx and in the firewall, and nothing else does."""
+
+    def texts(role: str) -> str:
+        (play,) = {play for known, name, play in EXAMPLE if (known, name) == ("web01", role)}
+        return "".join(
+            text for _, text in in_example("web01", role, play, loader, tmp_path, panel_api_client_ca=authority)
+        )
+
+    assert ("listen 8445 ssl" in texts("nginx")) == bool(authority)
+    assert ("tcp dport { 8445 }" in texts("firewall")) == bool(authority)
+
+
 def in_example(
     guest: str, role: str, play: tuple[str, ...], loader: DataLoader, tmp_path: Path, **extra: str
 ) -> Iterator[tuple[str, str]]:

@@ -3,11 +3,14 @@
 import sys
 from pathlib import Path
 
+import pytest
 from scenario_fixtures import within
 from testinfra.host import Host
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "mail"))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 from relay import Relay, know
+
+pytestmark = pytest.mark.usefixtures("changed")
 
 PORT = 10465
 NAME = "relay.example.com"
@@ -16,6 +19,7 @@ LOGIN = "pbx@example.com:Wq7%hT$z'2\"xK"
 
 def test_mail_is_tried_again_without_being_asked(host: Host, tmp_path: Path) -> None:
     know(host, NAME)
+    host.check_output("postsuper -d ALL")
     host.check_output("printf 'Subject: alarm\\n\\nDisk full.\\n' | /usr/sbin/sendmail root")
     assert within(15, lambda: "delay_reason" in host.check_output("postqueue -j"))
     with Relay(PORT, tmp_path, name=NAME, login=LOGIN, implicit_tls=True) as relay:

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
+pytestmark = pytest.mark.usefixtures("changed")
+
 
 @pytest.fixture
 def ssh(host: Host, address: str) -> str:

@@ -2,7 +2,10 @@
 
 import socket
 
+import pytest
 from testinfra.host import Host
+
+pytestmark = pytest.mark.usefixtures("changed")
 
 PORT = 6969
 ASK = """
