@@ -1,15 +1,13 @@
 """The XML-RPC API behind nginx, called by Python's own client as an operator's program calls it."""
 
-import os
 import ssl
 import xmlrpc.client
-from pathlib import Path
+from collections.abc import Callable
 
 import httpx
 import pytest
 from testinfra.host import Host
 
-AUTHORITY = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"], "pki", "ca.crt")
 PASSWORD = "correct horse battery 7"  # noqa: S105 - a test's
 TENANT = (
     "{id: 176, name: Bar Sport, pbx: molecule-panel, extensions: [{number: '101', name: Bar, devices: [{name: desk}]}]}"
@@ -24,14 +22,9 @@ def operator(host: Host) -> None:
 
 
 @pytest.fixture(scope="module")
-def shown(host: Host, tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
+def shown(showing: Callable[[str, str], ssl.SSLContext]) -> ssl.SSLContext:
     """Return a context that shows a certificate of the authority that the scenario names for programs."""
-    folder = tmp_path_factory.mktemp("program")
-    for kind in ("crt", "key"):
-        (folder / kind).write_text(host.file(f"/etc/centralino/pki/molecule-panel.{kind}").content_string)
-    tls = ssl.create_default_context(cafile=AUTHORITY)
-    tls.load_cert_chain(folder / "crt", folder / "key")
-    return tls
+    return showing("/etc/centralino/pki/molecule-panel.crt", "/etc/centralino/pki/molecule-panel.key")
 
 
 def program(address: str, tls: ssl.SSLContext, password: str = PASSWORD) -> xmlrpc.client.ServerProxy:
@@ -58,14 +51,14 @@ def test_a_wrong_password_is_refused(address: str, shown: ssl.SSLContext) -> Non
         assert panel.tenant.list()
 
 
-def test_nobody_else_finds_it(address: str, shown: ssl.SSLContext) -> None:
+def test_nobody_else_finds_it(address: str, anonymous: ssl.SSLContext, shown: ssl.SSLContext) -> None:
     """Neither without a certificate, nor at another port, whatever is said of oneself."""
     asked = {
         "content": LIST,
         "auth": ("billing", PASSWORD),
         "headers": {"Content-Type": "text/xml", "X-Api-Client": "CN=x"},
     }
-    with httpx.Client(verify=ssl.create_default_context(cafile=AUTHORITY)) as stranger:
+    with httpx.Client(verify=anonymous) as stranger:
         assert stranger.post(f"https://{address}:8445/rpc", **asked).status_code == 400
         for path in ("/rpc", "//rpc", "/%72pc", "/static/../rpc", "/rpc/"):
             assert stranger.post(f"https://{address}{path}", **asked).status_code == 404, path
@@ -74,11 +67,11 @@ def test_nobody_else_finds_it(address: str, shown: ssl.SSLContext) -> None:
         assert guest.get(f"https://{address}:8445/login").status_code == 404
 
 
-def test_it_has_limits_of_its_own(address: str, shown: ssl.SSLContext) -> None:
+def test_it_has_limits_of_its_own(address: str, anonymous: ssl.SSLContext, shown: ssl.SSLContext) -> None:
     with httpx.Client(base_url=f"https://{address}:8445", verify=shown) as guest:
         assert guest.post("/rpc", content=b"x" * 1_100_000).status_code == 413
         answers = [guest.post("/rpc", content=LIST).status_code for _ in range(150)]
         assert answers[:40] == [401] * 40
         assert answers[-1] == 429
-    with httpx.Client(verify=ssl.create_default_context(cafile=AUTHORITY)) as browser:
+    with httpx.Client(verify=anonymous) as browser:
         assert browser.get(f"https://{address}/login").status_code == 200, "elsewhere nothing changes"

@@ -1,9 +1,8 @@
 """The panel once every variable is changed: its ports, its certificates, and a database behind TLS."""
 
-import os
 import ssl
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,19 +12,11 @@ from testinfra.host import Host
 
 pytestmark = pytest.mark.usefixtures("changed")
 
-AUTHORITY = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"], "pki", "ca.crt")
-TLS = ssl.create_default_context(cafile=AUTHORITY)
-
 
 @pytest.fixture(scope="module")
-def shown(host: Host, tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
+def shown(showing: Callable[[str, str], ssl.SSLContext]) -> ssl.SSLContext:
     """Return a context that shows the guest's certificate."""
-    folder = tmp_path_factory.mktemp("shown")
-    for name in ("certificate", "key"):
-        (folder / name).write_text(host.file(f"/etc/elsewhere/{name}.pem").content_string)
-    tls = ssl.create_default_context(cafile=AUTHORITY)
-    tls.load_cert_chain(folder / "certificate", folder / "key")
-    return tls
+    return showing("/etc/elsewhere/certificate.pem", "/etc/elsewhere/key.pem")
 
 
 def status(url: str, tls: ssl.SSLContext) -> int:
@@ -33,17 +24,19 @@ def status(url: str, tls: ssl.SSLContext) -> int:
         return client.get(url).status_code
 
 
-def test_each_port_answers_who_it_is_for(address: str, shown: ssl.SSLContext, changed: dict[str, Any]) -> None:
+def test_each_port_answers_who_it_is_for(
+    address: str, anonymous: ssl.SSLContext, shown: ssl.SSLContext, changed: dict[str, Any]
+) -> None:
     def at(port: str, path: str) -> str:
         return f"https://{address}:{changed[port]}{path}"
 
-    assert status(at("panel_port", "/login"), TLS) == 200
+    assert status(at("panel_port", "/login"), anonymous) == 200
     for port, path, known in (
         ("panel_agent_port", "/agent/v1/keys", 403),  # the one certificate here is a PBX's
         ("panel_phones_port", "/phones/001565aabbcc.cfg", 404),
         ("panel_api_port", "/rpc", 405),
     ):
-        assert status(at(port, path), TLS) == 400, f"{port} without a certificate"
+        assert status(at(port, path), anonymous) == 400, f"{port} without a certificate"
         assert status(at(port, path), shown) == known, port
 
 

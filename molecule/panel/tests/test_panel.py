@@ -3,10 +3,9 @@
 # ruff: noqa: S105 - a test's password
 
 import json
-import os
 import re
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,8 +23,6 @@ extensions:
   - {number: "101", name: Reception, login: anna@rossi.example, devices: [{name: desk}]}
 """
 PASSWORD = "correct horse battery 7"
-AUTHORITY = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"], "pki", "ca.crt")
-TLS = ssl.create_default_context(cafile=AUTHORITY)
 
 
 def command(host: Host, text: str, given: str = "") -> str:
@@ -42,20 +39,16 @@ def tenant(host: Host) -> None:
 
 
 @pytest.fixture
-def browser(address: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=f"https://{address}", verify=TLS, timeout=30) as client:
+def browser(address: str, anonymous: ssl.SSLContext) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=f"https://{address}", verify=anonymous, timeout=30) as client:
         yield client
 
 
 @pytest.fixture
-def agent(host: Host, address: str, tmp_path: Path) -> Iterator[httpx.Client]:
+def agent(address: str, showing: Callable[[str, str], ssl.SSLContext]) -> Iterator[httpx.Client]:
     """Return a client that shows the guest's own certificate."""
-    for kind in ("crt", "key"):
-        (tmp_path / kind).write_text(host.file(f"/etc/centralino/pki/molecule-panel.{kind}").content_string)
-    # A context of its own: the certificate stays in it.
-    tls = ssl.create_default_context(cafile=AUTHORITY)
-    tls.load_cert_chain(tmp_path / "crt", tmp_path / "key")
-    with httpx.Client(base_url=f"https://{address}:8443", verify=tls, timeout=30) as client:
+    own = showing("/etc/centralino/pki/molecule-panel.crt", "/etc/centralino/pki/molecule-panel.key")
+    with httpx.Client(base_url=f"https://{address}:8443", verify=own, timeout=30) as client:
         yield client
 
 
@@ -117,8 +110,10 @@ def test_an_agent_is_known_by_its_certificate(host: Host, agent: httpx.Client) -
     assert credentials["101"][0]["secret"] == snapshot["tenants"][0]["extensions"][0]["devices"][0]["secret"]
 
 
-def test_without_a_certificate_there_is_no_agent_api(address: str, browser: httpx.Client) -> None:
-    with httpx.Client(verify=TLS) as stranger:
+def test_without_a_certificate_there_is_no_agent_api(
+    address: str, anonymous: ssl.SSLContext, browser: httpx.Client
+) -> None:
+    with httpx.Client(verify=anonymous) as stranger:
         assert stranger.get(f"https://{address}:8443/agent/v1/snapshot").status_code == 400
     forged = {"X-Client-Name": "molecule-panel"}
     for path in (
@@ -131,11 +126,11 @@ def test_without_a_certificate_there_is_no_agent_api(address: str, browser: http
         assert browser.get(path, headers=forged).status_code == 404, path
 
 
-def test_a_phone_fetches_its_secrets_once(host: Host, address: str) -> None:
+def test_a_phone_fetches_its_secrets_once(host: Host, address: str, authority: Path, anonymous: ssl.SSLContext) -> None:
     """As a phone does that was taken out of its box, then as one that knows its folder, then as a stranger."""
     host.run("centralino phone remove 001565aabbcc")
     command(host, "phone add 175 00:15:65:AA:BB:CC yealink-t54w 101/desk")
-    with httpx.Client(base_url=f"https://{address}/phones/", verify=TLS) as phone:
+    with httpx.Client(base_url=f"https://{address}/phones/", verify=anonymous) as phone:
         found = dict(line.split(" = ", 1) for line in phone.get("001565aabbcc.cfg").text.splitlines()[1:])
         credentials = json.loads(command(host, "device credentials 175"))["101"][0]
         assert found["account.1.password"] == credentials["secret"]
@@ -152,7 +147,7 @@ def test_a_phone_fetches_its_secrets_once(host: Host, address: str) -> None:
         assert "102" in again
         assert credentials["secret"] not in again
         assert "Reception" in phone.get(f"{folder}phonebook.xml").text
-        assert phone.get(f"{folder}ca.crt").text == AUTHORITY.read_text()
+        assert phone.get(f"{folder}ca.crt").text == authority.read_text()
         assert phone.get("001565aabbdd.cfg").status_code == 404
     own = f"phone refused: address={address.rpartition('.')[0]}."
     journal = host.check_output("journalctl --unit centralino-panel --output cat --since -1min")
@@ -161,8 +156,8 @@ def test_a_phone_fetches_its_secrets_once(host: Host, address: str) -> None:
     assert f"{own}1 mac=001565aabbcc" not in journal, "a phone that is known does not count toward a ban"
 
 
-def test_who_asks_for_phones_without_end_is_slowed_down(address: str) -> None:
-    with httpx.Client(base_url=f"https://{address}/phones/", verify=TLS) as guesser:
+def test_who_asks_for_phones_without_end_is_slowed_down(address: str, anonymous: ssl.SSLContext) -> None:
+    with httpx.Client(base_url=f"https://{address}/phones/", verify=anonymous) as guesser:
         answers = []
         while 429 not in answers and len(answers) < 2000:
             answers.append(guesser.get(f"0015650{len(answers):05x}.cfg").status_code)
