@@ -10,6 +10,8 @@ python := .venv/bin/python
 parallel := -n auto --maxprocesses 4 --dist loadfile
 # They wait for processes that they have killed and for clocks; two cores carry four of them.
 parallel_waiting := -n 4 --dist loadfile
+# What a busy machine broke, of the tests that wait for other processes, is asked once more, and told of as R.
+once_more := --reruns 1 --reruns-delay 5 -rR
 # By itself: Chromium breaks off what it has under way when a container's address is added to the machine.
 containers := tests/contract/lab/test_podman.py
 
@@ -47,15 +49,15 @@ unit: $(tests) ## fast tests of pure code and of every template
 	@$(python) -m pytest $(parallel) tests/unit
 
 contract: $(tests) ## the parts against each other and against the Proxmox API's schema
-	@$(python) -m pytest $(parallel_waiting) tests/contract --ignore $(containers)
-	@$(python) -m pytest $(containers)
+	@$(python) -m pytest $(parallel_waiting) $(once_more) tests/contract --ignore $(containers)
+	@$(python) -m pytest $(once_more) $(containers)
 
 roles: $(venv) ## every role in its container (ROLES="nginx pki" for some)
 	@$(python) -m lab up
 	@scripts/molecule $(ROLES)
 
 e2e: $(venv) ## phones, calls and browsers against the running lab
-	@$(python) -m pytest tests/e2e
+	@$(python) -m pytest $(once_more) tests/e2e
 
 audit: $(venv) ## look at the running lab cluster from outside: ports, hardening, TLS, SSH, SIP
 	@$(python) -m lab.audit --inventory $(INVENTORY)

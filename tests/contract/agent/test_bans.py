@@ -184,10 +184,10 @@ def guest(tmp_path: Path, cluster: Cluster) -> Iterator[Guest]:
 
 
 def test_the_firewall_follows_the_list(guest: Guest, cluster: Cluster) -> None:
-    within(10, lambda: "reported" not in guest.log and guest.bans() == {})
+    within(30, lambda: "reported" not in guest.log and guest.bans() == {})
     cluster.ban(ATTACKER, 3600)
     cluster.ban(OTHER, 60)
-    within(10, lambda: guest.bans().keys() == {ATTACKER, OTHER})
+    within(30, lambda: guest.bans().keys() == {ATTACKER, OTHER})
     assert 3590 < guest.bans()[ATTACKER] <= 3600
     assert 50 < guest.bans()[OTHER] <= 60
     cluster.listed = BanList()
@@ -198,38 +198,38 @@ def test_the_firewall_follows_the_list(guest: Guest, cluster: Cluster) -> None:
 
 def test_a_report_is_in_force_here_at_once_and_reaches_the_panel(guest: Guest, cluster: Cluster) -> None:
     guest.report(ATTACKER, 600)
-    within(10, lambda: guest.bans().keys() == {ATTACKER})
-    within(5, lambda: len(cluster.reports) == 1)
+    within(30, lambda: guest.bans().keys() == {ATTACKER})
+    within(30, lambda: len(cluster.reports) == 1)
     assert cluster.reports[0].reason == "3 wrong passwords"
     assert 595 <= cluster.reports[0].seconds <= 600
     guest.report(OTHER)
     assert within(2, lambda: OTHER in guest.bans()) < 1
-    within(5, lambda: len(cluster.reports) == 2)
+    within(30, lambda: len(cluster.reports) == 2)
     cluster.listed = BanList()  # an operator lifts both
-    within(10, lambda: guest.bans() == {})
+    within(30, lambda: guest.bans() == {})
 
 
 def test_what_the_panel_never_bans_is_lifted_here_too(guest: Guest, cluster: Cluster) -> None:
     cluster.refuses = "203.0.113.7 is in 203.0.113.0/24, which is never banned"
     guest.report(ATTACKER)
-    within(10, lambda: "which is never banned" in guest.log)
-    within(10, lambda: guest.bans() == {})
+    within(30, lambda: "which is never banned" in guest.log)
+    within(30, lambda: guest.bans() == {})
 
 
 def test_the_panel_may_be_down_and_the_guest_restarted(guest: Guest, cluster: Cluster) -> None:
     cluster.ban(ATTACKER, 3600)
-    within(10, lambda: guest.bans().keys() == {ATTACKER})
+    within(30, lambda: guest.bans().keys() == {ATTACKER})
     cluster.ban("203.0.113.8", 8)
-    within(5, lambda: len(guest.bans()) == 2)
+    within(30, lambda: len(guest.bans()) == 2)
     cluster.down = True
     guest.report(OTHER, 600)
-    within(10, lambda: OTHER in guest.bans() and OTHER in guest.kept)
+    within(30, lambda: OTHER in guest.bans() and OTHER in guest.kept)
     assert guest.stop(signal.SIGKILL) == -signal.SIGKILL
     guest.nft("flush", "ruleset")
     guest.nft("-f", "-", stdin=TABLE)
     time.sleep(2)
     guest.start()
-    within(20, lambda: guest.bans().keys() == {ATTACKER, OTHER})
+    within(30, lambda: guest.bans().keys() == {ATTACKER, OTHER})
     assert guest.bans()[ATTACKER] < 3599
     assert guest.bans()[OTHER] < 599
     cluster.down = False
@@ -238,12 +238,12 @@ def test_the_panel_may_be_down_and_the_guest_restarted(guest: Guest, cluster: Cl
 
 
 def test_a_firewall_that_is_away_is_told_of_and_filled_when_it_is_back(guest: Guest, cluster: Cluster) -> None:
-    within(10, lambda: guest.bans() == {})
+    within(30, lambda: guest.bans() == {})
     guest.nft("delete", "table", "inet", "centralino")
     cluster.ban(ATTACKER)
-    within(5, lambda: "is centralino-firewall.service running?" in guest.log)
+    within(30, lambda: "is centralino-firewall.service running?" in guest.log)
     guest.nft("-f", "-", stdin=TABLE)
-    within(5, lambda: guest.bans().keys() == {ATTACKER})
+    within(30, lambda: guest.bans().keys() == {ATTACKER})
 
 
 def test_nonsense_is_told_of_and_harms_nothing(guest: Guest) -> None:
@@ -251,15 +251,15 @@ def test_nonsense_is_told_of_and_harms_nothing(guest: Guest) -> None:
         for document in (b"", b"{", b"\xff" * 5000, b'{"address": "203.0.113.0/24", "part": "sip", "reason": "x"}'):
             sender.sendto(document, str(guest.address))
     guest.report(ATTACKER)
-    within(10, lambda: guest.bans().keys() == {ATTACKER})
+    within(30, lambda: guest.bans().keys() == {ATTACKER})
     assert guest.log.count("a report was not taken") == 4
 
 
 def test_fifty_reports_at_once_are_all_in_force_and_all_delivered(guest: Guest, cluster: Cluster) -> None:
-    within(10, lambda: guest.bans() == {})
+    within(30, lambda: guest.bans() == {})
     for number in range(50):
         with suppress(BlockingIOError):
             guest.report(f"198.51.100.{number}")
-    within(10, lambda: len(guest.bans()) == 50)
+    within(30, lambda: len(guest.bans()) == 50)
     within(60, lambda: len(cluster.reports) == 50)
     assert guest.stop() == 0

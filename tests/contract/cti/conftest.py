@@ -48,7 +48,7 @@ class Stage:
     def connect(self, path: str, **options: Any) -> Connecting:
         options = {"origin": ORIGIN, "ping_interval": None, "max_size": None, "proxy": None} | options
         return Connecting(
-            f"wss://127.0.0.1:{self.port}{path}", ssl=self.client_context(), open_timeout=5, close_timeout=1, **options
+            f"wss://127.0.0.1:{self.port}{path}", ssl=self.client_context(), open_timeout=30, close_timeout=1, **options
         )
 
     def live(self, tenant: int, **options: Any) -> Connecting:
@@ -83,11 +83,14 @@ key = "{folder}/cti01.key"
 {servers}{values["extra"]}""")
 
 
-async def message(browser: ClientConnection, within: float = 5.0) -> dict[str, Any]:
+async def message(browser: ClientConnection, within: float = 30.0, *, heartbeats: bool = False) -> dict[str, Any]:
+    """Receive the next message; one that only says that the connection lives comes whenever a test takes long."""
     async with asyncio.timeout(within):
-        document = json.loads(await browser.recv())
-    assert isinstance(document, dict)
-    return document
+        while True:
+            document = json.loads(await browser.recv())
+            assert isinstance(document, dict)
+            if heartbeats or document.get("type") != "heartbeat":
+                return document
 
 
 async def silence(browser: ClientConnection, seconds: float = 0.3) -> None:
@@ -95,7 +98,7 @@ async def silence(browser: ClientConnection, seconds: float = 0.3) -> None:
         await message(browser, seconds)
 
 
-async def until(condition: Callable[[], bool], within: float = 5.0) -> None:
+async def until(condition: Callable[[], bool], within: float = 30.0) -> None:
     async with asyncio.timeout(within):
         while not condition():  # noqa: ASYNC110 - it asks another part of the same loop
             await asyncio.sleep(0.01)

@@ -86,7 +86,7 @@ def test_a_client_that_answers_no_ping_is_let_go(run: Run, monkeypatch: pytest.M
             assert b"\x89\x00" in said, "it was asked"
             writer.close()
             for _ in range(3):
-                assert (await message(lively))["type"] == "heartbeat"
+                assert (await message(lively, heartbeats=True))["type"] == "heartbeat"
 
     run(scene)
 
