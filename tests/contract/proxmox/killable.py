@@ -9,18 +9,18 @@ import resource
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import chdir
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
-from proxmox import cli, failover, journal, probes, reach, relocate, session
+from proxmox import cli, journal
 from proxmox.api import Api
 
-__all__ = ["failover", "probes", "reach", "relocate", "session"]
-"""Imported so that they are there before the fork; they are what a run loads."""
-
+_CHECKOUT = Path(__file__).parents[3]
 _PAUSE = Api.pause
 forks = multiprocessing.get_context("forkserver")
-forks.set_forkserver_preload([__name__])
+forks.set_forkserver_preload([__name__, f"{__package__}.preloaded"])
 
 
 def run(folder: Path, arguments: Sequence[str], *, moment: int = 0, room: int | None = None) -> tuple[int, str]:
@@ -29,6 +29,8 @@ def run(folder: Path, arguments: Sequence[str], *, moment: int = 0, room: int | 
     ``moment`` is when it kills itself (:func:`_count`), 0 never; ``room`` is how many bytes its files may still grow.
     """
     said = folder / "said"
+    with chdir(_CHECKOUT):  # where the server looks for what it is to load, before Python 3.13.1 there alone
+        forkserver.ensure_running()
     process = forks.Process(target=_child, args=(str(folder), list(arguments), moment, room, str(said)))
     process.start()
     process.join(120)
