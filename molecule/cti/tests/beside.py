@@ -1,8 +1,10 @@
-"""Another Asterisk on the guest, beside the one that the role is for: folders of its own, the same program."""
+"""The Asterisk that the role is for, and another on the guest beside it: folders of its own, the same program."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from shlex import quote
+from typing import NamedTuple
 
+from scenario_fixtures import listens
 from testinfra.host import Host
 
 DIRECTORIES = ("etc", "lib", "run", "log", "db", "spool", "cache")
@@ -18,7 +20,22 @@ astlogdir => {folder}/log
 astspooldir => {folder}/spool
 astcachedir => {folder}/cache
 """
+SECOND = "test-second"
+"""The unit of a second PBX."""
+SECOND_MANAGER = 5049
+"""Its manager interface's port, as in vars.yml."""
 LOGGER = "[general]\n[logfiles]\nmessages.log => notice,warning,error,verbose\n"
+
+
+class Pbx(NamedTuple):
+    """An Asterisk that a tenant's phones are at."""
+
+    release: str
+    """Its folder for a release."""
+    command: Callable[[str], str]
+    """Runs a command of its."""
+    port: int = 5060
+    """Of SIP."""
 
 
 class Beside:
@@ -29,10 +46,17 @@ class Beside:
         self._unit = unit
         self._folder = f"/run/{unit}"
 
-    def set_up(self, files: Mapping[str, str]) -> None:
-        """Write its configuration anew."""
+    @property
+    def release(self) -> str:
+        """Its folder with what tenants configure."""
+        return f"{self._folder}/etc/release"
+
+    def set_up(self, files: Mapping[str, str], *, twin: bool = False) -> None:
+        """Write its configuration anew; a twin has whatever the first one has and ``files`` does not name."""
         self.remove()
         self._host.check_output("mkdir -p " + " ".join(f"{self._folder}/{name}" for name in DIRECTORIES))
+        if twin:
+            self._host.check_output(f"cp -r /etc/asterisk/. {self._folder}/etc && rm -rf {self.release}")
         own = {"asterisk.conf": SETTINGS.format(folder=self._folder), "logger.conf": LOGGER}
         for name, text in {**own, **files}.items():
             self._host.check_output(f"printf %s {quote(text)} > {self._folder}/etc/{name}")
@@ -59,3 +83,15 @@ class Beside:
     def command(self, text: str) -> str:
         """Run a command of its."""
         return str(self._host.check_output(f"asterisk -C {self._folder}/etc/asterisk.conf -rx {quote(text)}"))
+
+
+def second_pbx(host: Host, files: Mapping[str, str], *, twin: bool = False) -> Beside:
+    """Start a second PBX with the first one's manager interface at another port, and return it when it has booted."""
+    made = Beside(host, SECOND)
+    manager = host.file("/etc/asterisk/manager.conf").content_string
+    manager = manager.replace("port = 5038", "port = 5048").replace(":5039", f":{SECOND_MANAGER}")
+    made.set_up({"manager.conf": manager, **files}, twin=twin)
+    made.start()
+    listens(host, SECOND_MANAGER)
+    made.command("core waitfullybooted")
+    return made

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from beside import Pbx
 from live_page import LivePage, Open, Panel, asterisk
 from phones import Phones
 from scenario_fixtures import within
@@ -51,26 +52,32 @@ def snapshot() -> Snapshot:
 
 
 @pytest.fixture(scope="module")
-def phones(host: Host) -> Iterator[Phones]:
+def pbx(host: Host) -> Pbx:
+    """Return the PBX that the role has made; ``test_second_pbx.py`` has the same tests ask another."""
+    return Pbx(RELEASE, lambda command: asterisk(host, command))
+
+
+@pytest.fixture(scope="module")
+def phones(host: Host, pbx: Pbx) -> Iterator[Phones]:
     """Return three extensions' phones, registered at an Asterisk that runs a release."""
     files = render(snapshot()).files | {"queues.conf": QUEUES}
-    host.check_output("mkdir -p %s", RELEASE)
+    host.check_output("mkdir -p %s", pbx.release)
     for name, text in files.items():
-        host.check_output("printf %%s %s > %s", text, f"{RELEASE}/{name}")
-    asterisk(host, "core reload")
-    made = Phones(host, str(host.ansible.get_variables()["ansible_host"]))
+        host.check_output("printf %%s %s > %s", text, f"{pbx.release}/{name}")
+    pbx.command("core reload")
+    made = Phones(host, str(host.ansible.get_variables()["ansible_host"]), pbx.port)
     made.start((number, endpoint(number), SECRET) for number in NUMBERS)
-    assert within(40, lambda: host.check_output("asterisk -rx 'pjsip show contacts'").count("Avail") == len(NUMBERS))
+    assert within(40, lambda: pbx.command("pjsip show contacts").count("Avail") == len(NUMBERS))
     yield made
     made.stop()
-    host.check_output("rm -r %s", RELEASE)
+    host.check_output("rm -r %s", pbx.release)
     # A contact that is known already is asked for a sign of life within half a minute, a new one at once.
-    asterisk(host, "database deltree registrar")
-    asterisk(host, "core reload")
+    pbx.command("database deltree registrar")
+    pbx.command("core reload")
 
 
 @pytest.fixture
-def page(phones: Phones, host: Host, panel: Panel, address: str) -> Iterator[Open]:
+def page(phones: Phones, pbx: Pbx, panel: Panel, address: str) -> Iterator[Open]:
     """Return a function that opens the live page of an extension's person; each begins with nobody on the phone."""
     with ExitStack() as stack:
 
@@ -87,7 +94,7 @@ def page(phones: Phones, host: Host, panel: Panel, address: str) -> Iterator[Ope
     for number in NUMBERS:
         phones.rings(number, long=False)
     phones.hang_up()
-    asterisk(host, "channel request hangup all")
+    pbx.command("channel request hangup all")
 
 
 @pytest.fixture(scope="module")

@@ -44,8 +44,8 @@ class Panel:
         return jwt.encode(claims | own | times, self._key, algorithm="EdDSA", headers={"kid": "of-the-test"})
 
 
-def asterisk(host: Host, command: str) -> None:
-    host.check_output("asterisk -rx %s", command)
+def asterisk(host: Host, command: str) -> str:
+    return str(host.check_output("asterisk -rx %s", command))
 
 
 def browser(address: str, query: str, origin: str = ORIGIN, port: int = 8777) -> ClientConnection:

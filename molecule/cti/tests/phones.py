@@ -87,16 +87,17 @@ max_random_initial_delay=1
 class Phones:
     """All phones; each goes by the number of its extension."""
 
-    def __init__(self, host: Host, address: str) -> None:
+    def __init__(self, host: Host, address: str, port: int = 5060) -> None:
         self._asterisk = Beside(host, "test-phones")
         self._address = address
+        self._pbx = f"{address}:{port}"
 
     def start(self, accounts: Iterable[tuple[str, str, str]]) -> None:
         """Switch them on: number, endpoint and secret of each."""
-        phones = [PHONE.format(number=n, endpoint=e, secret=s, address=self._address) for n, e, s in accounts]
+        phones = [PHONE.format(number=n, endpoint=e, secret=s, address=self._pbx) for n, e, s in accounts]
         pjsip = TRANSPORT.format(address=self._address) + "".join(phones)
         rtp = "[general]\nrtpstart=30000\nrtpend=31000\n"
-        dialplan = DIALPLAN.replace("<pbx>", self._address)
+        dialplan = DIALPLAN.replace("<pbx>", self._pbx)
         self._asterisk.set_up({"pjsip.conf": pjsip, "extensions.conf": dialplan, "rtp.conf": rtp})
         self._asterisk.start()
 
@@ -106,7 +107,7 @@ class Phones:
 
     def call(self, caller: str, number: str) -> None:
         """Let a phone dial; it talks until somebody hangs up."""
-        self._asterisk.command(f"channel originate PJSIP/{caller}/sip:{number}@{self._address} application Milliwatt")
+        self._asterisk.command(f"channel originate PJSIP/{caller}/sip:{number}@{self._pbx} application Milliwatt")
 
     def call_and_hold(self, caller: str, number: str) -> None:
         """Let a phone dial, and put the other on hold after two seconds (``sendonly``, RFC 3264 §8.4)."""

@@ -1,6 +1,7 @@
 """What the live page can do, done on a real Asterisk with phones that speak SIP."""
 
 import pytest
+from beside import Pbx
 from live_page import LivePage, Open, Panel, Refused
 from phones import Phones
 from scenario_fixtures import within
@@ -112,11 +113,11 @@ def test_a_queues_agent_comes_pauses_and_goes(page: Open) -> None:
 
 
 @pytest.mark.parametrize("action", ["listen", "whisper"])
-def test_a_supervisor_listens_until_the_call_ends(page: Open, phones: Phones, host: Host, action: str) -> None:
+def test_a_supervisor_listens_until_the_call_ends(page: Open, phones: Phones, pbx: Pbx, action: str) -> None:
     carl = page("103", "supervisor")
     channels = carl.watches(phones, "101", "102")
     carl.act(action, channel=channels["101"])
-    assert within(10, lambda: "ChanSpy" in host.check_output("asterisk -rx 'core show channels concise'"))
+    assert within(10, lambda: "ChanSpy" in pbx.command("core show channels concise"))
     carl.until(lambda: carl.shows["extensions"]["103"]["state"] == "busy")
     carl.act("hangup", channel=channels["101"])
     carl.until(carl.quiet)

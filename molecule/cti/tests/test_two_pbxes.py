@@ -1,19 +1,15 @@
 """Two Asterisks at one proxy: a tenant that is on both, one of which is stopped in the middle."""
 
 import json
-import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 
 import pytest
-from beside import Beside
+from beside import SECOND_MANAGER, Beside, second_pbx
 from live_page import LivePage, Panel, asterisk, browser
-from scenario_fixtures import within
+from scenario_fixtures import listens
 from testinfra.host import Host
 
-PORT = 5049
-"""Of its manager interface, as in vars.yml."""
 DIALPLAN = """
 [t175-internal]
 exten => 201,hint,Custom:upstairs
@@ -21,26 +17,13 @@ exten => 201,hint,Custom:upstairs
 
 
 @pytest.fixture
-def second(host: Host, address: str) -> Iterator[Beside]:
-    """Return a second PBX: the first one's manager interface on other ports, and an extension that is busy."""
-    made = Beside(host, "test-second")
-    manager = host.file("/etc/asterisk/manager.conf").content_string
-    manager = manager.replace("port = 5038", "port = 5048").replace(":5039", f":{PORT}")
-    made.set_up({"manager.conf": manager, "extensions.conf": DIALPLAN})
-    made.start()
-    assert within(20, lambda: answers(address))
-    made.command("core waitfullybooted")
+def second(host: Host) -> Iterator[Beside]:
+    """Return a second PBX with an extension that is busy."""
+    made = second_pbx(host, {"extensions.conf": DIALPLAN})
     made.command("devstate change Custom:upstairs INUSE")
     time.sleep(2)  # it writes its database once a second, and is killed
     yield made
     made.remove()
-
-
-def answers(address: str) -> bool:
-    """Tell whether the second PBX can be reached."""
-    with suppress(OSError), socket.create_connection((address, PORT), timeout=1):
-        return True
-    return False
 
 
 def shows(page: LivePage, **wanted: str) -> Callable[[], bool]:
@@ -72,7 +55,7 @@ def test_one_stops_and_returns_while_the_other_goes_on(host: Host, panel: Panel,
                 asterisk(host, f"devstate change Custom:first {state}")
                 page.until(shows(page, x101=shown, x201="unregistered"), seconds=0.5)
         second.start()
-        assert within(20, lambda: answers(address))
+        listens(host, SECOND_MANAGER)
         page.until(shows(page, x101="free", x201="busy"), seconds=5)
 
 

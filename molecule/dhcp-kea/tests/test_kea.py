@@ -1,17 +1,14 @@
 """Kea from the same variables: every one of them changed, phones in two networks."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from scenario_fixtures import Exposure
+from scenario_fixtures import Converge, Exposure
 from testinfra.host import Host
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "dhcp"))
 from lease import ask
-
-Converge = Callable[..., str]
 
 UNIT = "centralino-dhcp.service"
 URL = "https://other.example.com/"

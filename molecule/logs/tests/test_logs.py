@@ -11,10 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scenario_fixtures import Exposure, listens, within
+from scenario_fixtures import Exposure, Refused, listens, within
 from testinfra.host import Host
-
-Converge = Callable[..., str]
 
 AUTHORITY = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"], "pki")
 FOLDER = "/var/log/remote"
@@ -158,11 +156,11 @@ def test_it_is_confined(host: Host, exposure: Exposure) -> None:
     ],
 )
 def test_bad_input_leaves_the_running_service_alone(
-    host: Host, converge: Converge, variables: dict[str, object], sentence: str
+    host: Host, refused: Refused, variables: dict[str, object], sentence: str
 ) -> None:
     ask = "systemctl show --property MainPID,NeedDaemonReload rsyslog"
     before = host.check_output(ask)
-    assert sentence in " ".join(converge(fails=True, **variables).split())
+    assert sentence in refused(variables)
     assert host.check_output(ask) == before
 
 

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from scenario_fixtures import Exposure, listens, within
+from scenario_fixtures import Converge, Exposure, listens, within
 from testinfra.host import Host
 
-Converge = Callable[..., str]
 Ask = Callable[..., str]
 
 NAME = "molecule-nginx"

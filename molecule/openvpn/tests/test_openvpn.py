@@ -8,10 +8,8 @@ from io import BytesIO
 
 import pytest
 from clients import ECHO, SWITCH, Client
-from scenario_fixtures import Exposure, within
+from scenario_fixtures import Converge, Exposure, Refused, within
 from testinfra.host import Host
-
-Converge = Callable[..., str]
 
 UNIT = "centralino-openvpn.service"
 STATE = "/var/lib/centralino/vpn"
@@ -280,10 +278,10 @@ def put_old_list(host: Host) -> None:
     ],
 )
 def test_bad_input_leaves_the_running_service_alone(
-    host: Host, converge: Converge, variables: dict[str, object], sentence: str
+    host: Host, refused: Refused, variables: dict[str, object], sentence: str
 ) -> None:
     before = main_process(host)
-    assert sentence in " ".join(converge(fails=True, **variables).split())
+    assert sentence in refused(variables)
     assert main_process(host) == before
 
 

@@ -13,13 +13,12 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from scenario_fixtures import apply_role
+from scenario_fixtures import Converge, apply_role
 from testinfra.host import Host
 
 sys.path.insert(0, str(Path(__file__).parent))
 from vendor import Vendor
 
-Converge = Callable[..., str]
 Ask = Callable[..., tuple[int, str]]
 
 NAME, PORT = "phones.example.com", 8444

@@ -4,13 +4,11 @@ import json
 import secrets
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
-from scenario_fixtures import Exposure, within
+from scenario_fixtures import Converge, Exposure, Refused, within
 from testinfra.host import Host
-
-Converge = Callable[..., str]
 
 PORT = 3478
 UNIT = "centralino-stun.service"
@@ -154,10 +152,10 @@ def test_it_listens_where_it_is_told_alone(host: Host, address: str, converge: C
     ],
 )
 def test_bad_input_leaves_the_running_service_alone(
-    host: Host, address: str, converge: Converge, variables: dict[str, object], sentence: str
+    host: Host, address: str, refused: Refused, variables: dict[str, object], sentence: str
 ) -> None:
     before = host.check_output("systemctl show --property MainPID,FragmentPath,NeedDaemonReload %s", UNIT)
-    assert sentence in " ".join(converge(fails=True, **variables).split())
+    assert sentence in refused(variables)
     assert host.check_output("systemctl show --property MainPID,FragmentPath,NeedDaemonReload %s", UNIT) == before
     assert ask((address, PORT), message(BINDING))[0]
 

@@ -3,13 +3,11 @@
 import base64
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
-from scenario_fixtures import Exposure
+from scenario_fixtures import Converge, Exposure, Refused
 from testinfra.host import Host
-
-Converge = Callable[..., str]
 
 UNIT = "centralino-tftp.service"
 YEALINK = b"#!version:1.0.0.1\nstatic.auto_provision.server.url = https://phones.example.com/%MAC\\n/\n"
@@ -139,10 +137,10 @@ def test_files_come_and_go_with_the_inventory(host: Host, address: str, converge
     ],
 )
 def test_bad_input_leaves_the_running_service_alone(
-    host: Host, address: str, converge: Converge, variables: dict[str, object], sentence: str
+    host: Host, address: str, refused: Refused, variables: dict[str, object], sentence: str
 ) -> None:
     before = host.check_output("systemctl show --property MainPID,NeedDaemonReload %s", UNIT)
-    assert sentence in " ".join(converge(fails=True, **variables).split())
+    assert sentence in refused(variables)
     assert host.check_output("systemctl show --property MainPID,NeedDaemonReload %s", UNIT) == before
     assert get(address, "yealink.cfg") == YEALINK
 
