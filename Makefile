@@ -50,7 +50,7 @@ unit: $(tests) ## fast tests of pure code and of every template
 
 contract: $(tests) ## the parts against each other and against the Proxmox API's schema
 	@$(python) -m pytest $(parallel_waiting) $(once_more) tests/contract --ignore $(containers)
-	@$(python) -m pytest $(once_more) $(containers)
+	@$(python) -m pytest $(containers)
 
 roles: $(venv) ## every role in its container (ROLES="nginx pki" for some)
 	@$(python) -m lab up
