@@ -10,8 +10,8 @@ python := .venv/bin/python
 parallel := -n auto --maxprocesses 4 --dist loadfile
 # They wait for processes that they have killed and for clocks; two cores carry four of them.
 parallel_waiting := -n 4 --dist loadfile
-# What a busy machine broke, of the tests that wait for other processes, is asked once more, and told of as R.
-once_more := --reruns 1 --reruns-delay 5 -rR
+# What a busy machine broke, of the tests that wait for other processes, is asked once more, and told of with its reason.
+once_more := --reruns 1 --reruns-delay 5 --rerun-show-tracebacks
 # By itself: Chromium breaks off what it has under way when a container's address is added to the machine.
 containers := tests/contract/lab/test_podman.py
 
