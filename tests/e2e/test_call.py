@@ -13,7 +13,7 @@ from tests.conftest import LogIn, MakePhone
 ROSSI, VERDI = 175, 176
 
 
-def becomes(page: Page, number: str, state: str, *, seconds: float = 10) -> None:
+def becomes(page: Page, number: str, state: str, *, seconds: float = 60) -> None:
     """Wait until an extension's tile on the live grid shows a state."""
     tile = page.locator(f'[data-extension="{number}"]')
     expect(tile).to_have_attribute("data-state", state, timeout=seconds * 1000)

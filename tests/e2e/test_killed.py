@@ -38,7 +38,7 @@ def test_a_lab_whose_every_process_was_killed_comes_back() -> None:
     firsts = podman("inspect", "--format", "{{.State.Pid}}", *names).split()
     for pid in [*inhabitants(), *map(int, firsts), *filter(None, [standin.running(paths)])]:
         os.kill(pid, signal.SIGKILL)
-    assert wait_until(lambda: not inhabitants(), seconds=10)
+    assert wait_until(lambda: not inhabitants(), seconds=60)
     subprocess.run([CHECKOUT / ".venv/bin/python", "-m", "lab", "up"], cwd=CHECKOUT, check=True, timeout=120)
     assert not (done := play("provision")).returncode, done.stdout
     assert wait_until(lambda: not play("verify").returncode, seconds=60), play("verify").stdout
