@@ -177,6 +177,13 @@ def test_an_inventory_may_have_variables_of_its_own(files: Inventory) -> None:
     files.cluster()
 
 
+def test_certificates_may_lie_beside_the_hosts(files: Inventory) -> None:
+    files.write()
+    for name in ("phone-vendors.pem", "programs.crt"):
+        (files.folder / name).write_text("-----BEGIN CERTIFICATE-----\n", encoding="ascii")
+    files.cluster()
+
+
 def test_refuses_a_guest_without_address(files: Inventory) -> None:
     del files.hosts["pbx01"]["ansible_host"]
     assert refusal(files) == [f"{HOST}: ansible_host of pbx01 is not set: give the guest its IPv4 address"]
