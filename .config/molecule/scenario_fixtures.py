@@ -21,7 +21,6 @@ Refused = Callable[[dict[str, object]], str]
 """Gives the role bad input; returns what Ansible said, on one line."""
 
 CONVERGE = Path(__file__).with_name("converge.yml")
-VARS = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"], "vars.yml")
 TAKEN = "The role took it."
 AGAIN = "Once more"
 
@@ -104,7 +103,8 @@ def controller() -> Host:
 @pytest.fixture(scope="session")
 def variables() -> dict[str, Any]:
     """Return the scenario's vars.yml as it is written: templates in it are not filled in."""
-    return yaml.safe_load(VARS.read_text(encoding="utf-8")) or {}
+    text = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"], "vars.yml").read_text(encoding="utf-8")
+    return yaml.safe_load(text) or {}
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
+from lab.paths import CHECKOUT
 from proxmox import cli, journal
 from proxmox.api import Api
 
-_CHECKOUT = Path(__file__).parents[3]
 _PAUSE = Api.pause
 forks = multiprocessing.get_context("forkserver")
 forks.set_forkserver_preload([__name__, f"{__package__}.preloaded"])
@@ -29,7 +29,7 @@ def run(folder: Path, arguments: Sequence[str], *, moment: int = 0, room: int | 
     ``moment`` is when it kills itself (:func:`_count`), 0 never; ``room`` is how many bytes its files may still grow.
     """
     said = folder / "said"
-    with chdir(_CHECKOUT):  # where the server looks for what it is to load, before Python 3.13.1 there alone
+    with chdir(CHECKOUT):  # where the server looks for what it is to load, before Python 3.13.1 there alone
         forkserver.ensure_running()
     process = forks.Process(target=_child, args=(str(folder), list(arguments), moment, room, str(said)))
     process.start()
