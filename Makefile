@@ -12,7 +12,8 @@ parallel := -n auto --maxprocesses 4 --dist loadfile
 parallel_waiting := -n 4 --dist loadfile
 # What a busy machine broke, of the tests that wait for other processes, is asked once more, and told of with its reason.
 once_more := --reruns 1 --reruns-delay 5 --rerun-show-tracebacks
-# By itself: Chromium breaks off what it has under way when a container's address is added to the machine.
+# By itself: Chromium breaks off what it has under way when a container's address is added to the machine. Asked once more
+# as a whole: each test goes on where the one before it stopped.
 containers := tests/contract/lab/test_podman.py
 
 .PHONY: help
@@ -50,7 +51,7 @@ unit: $(tests) ## fast tests of pure code and of every template
 
 contract: $(tests) ## the parts against each other and against the Proxmox API's schema
 	@$(python) -m pytest $(parallel_waiting) $(once_more) tests/contract --ignore $(containers)
-	@$(python) -m pytest $(containers)
+	@$(python) -m pytest $(containers) || { echo "RERUN $(containers)"; $(python) -m pytest $(containers); }
 
 roles: $(venv) ## every role in its container (ROLES="nginx pki" for some)
 	@$(python) -m lab up

@@ -42,8 +42,8 @@ class Container:
 
     @property
     def running(self) -> bool:
-        """Whether its first process lives."""
-        return self.status == "running"
+        """Whether its first process lives; that of one whose disk is being copied is only held (podman-commit(1))."""
+        return self.status in ("running", "paused")
 
 
 class Podman:

@@ -150,6 +150,17 @@ def test_a_crash_shows_in_the_api(started: Lab) -> None:
     assert wait_until(lambda: started.admits(ADDRESS), seconds=120)
 
 
+def test_a_guest_whose_disk_is_being_copied_runs_and_loses_its_power_with_its_node(started: Lab) -> None:
+    """Podman holds it meanwhile."""
+    started.podman("pause", container_name(GUEST))
+    assert started.guest(GUEST).status.current.get()["status"] == "running"
+    started.stand_in.lose("pve1")
+    assert not containers.answers(ADDRESS, 22)
+    started.stand_in.give_back("pve1")
+    assert end_of(started.api, started.guest(GUEST).status.start.post()) == "OK"
+    assert wait_until(lambda: started.admits(ADDRESS), seconds=120)
+
+
 def test_a_guest_that_reboots_itself_comes_back_and_one_that_powers_off_does_not(started: Lab) -> None:
     before = started.ssh(ADDRESS, "cat /proc/1/stat")
     started.podman("exec", container_name(GUEST), "systemctl", "reboot")
@@ -213,7 +224,7 @@ def test_a_replica_and_a_backup_hold_what_the_disk_held_when_they_were_made(
     started.ssh(ADDRESS, "echo copied | sudo tee /var/lib/proof; sync")
     backup = started.api.nodes("pve1").vzdump.post(vmid=GUEST, storage="shared", mode="snapshot")
     assert end_of(started.api, backup, seconds=120) == "OK"
-    store.cluster.replication[f"{GUEST}-0"] = {"guest": GUEST, "target": "pve2"}
+    store.cluster.replication[f"{GUEST}-0"] = {"guest": GUEST, "target": "pve2", "schedule": "yearly"}
     assert wait_until(lambda: bool(store.cluster.replication[f"{GUEST}-0"].get("image")), seconds=120)
     started.ssh(ADDRESS, "echo later | sudo tee /var/lib/proof; sync")
     key = _host_key(ADDRESS)
