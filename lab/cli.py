@@ -140,7 +140,7 @@ def _paths() -> Paths:
 
 def _podman(paths: Paths | None = None) -> Podman:
     host.require_tools()
-    return Podman(host.detect(), (paths or _paths()).state)
+    return Podman(host.detect(), paths or _paths())
 
 
 def _say(text: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lab.errors import LabError
 from lab.host import Host
+from lab.paths import Paths
 from lab.process import end, exclusively, read_pid, run, start_detached, wait_until
 
 # Only /sys is taken out of the machine's mount propagation: podman's network namespaces (/run/netns) stay visible
@@ -43,10 +44,11 @@ exec sleep infinity
 class Namespace:
     """The lab's mount namespace; does nothing where the machine has cgroup v2."""
 
-    def __init__(self, host: Host, state: Path) -> None:
+    def __init__(self, host: Host, paths: Paths) -> None:
         self._host = host
-        self._state = state
-        self._pid_file = state / "namespace.pid"
+        self._state = paths.state
+        self._pid_file = paths.state / "namespace.pid"
+        self._lock = paths.cache / "namespace.lock"
 
     @property
     def needed(self) -> bool:
@@ -70,7 +72,7 @@ class Namespace:
 
     def stop(self) -> None:
         """End the holder; the namespace goes with the last container in it."""
-        with exclusively(self._state / "namespace.lock"):
+        with exclusively(self._lock):
             if pid := self.pid:
                 if self._host.root:
                     end(pid)
@@ -79,7 +81,7 @@ class Namespace:
             self._pid_file.unlink(missing_ok=True)
 
     def _start(self) -> int:
-        with exclusively(self._state / "namespace.lock"):
+        with exclusively(self._lock):
             if pid := self.pid:  # another command was faster
                 return pid
             survivor = self._find_survivor()

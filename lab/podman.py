@@ -11,6 +11,7 @@ from typing import Any
 
 from lab.host import Host
 from lab.namespace import Namespace
+from lab.paths import Paths
 from lab.process import exclusively, run
 
 NETWORK = "centralino"
@@ -49,10 +50,10 @@ class Container:
 class Podman:
     """podman with the right namespace, hooks and limits."""
 
-    def __init__(self, host: Host, state: Path) -> None:
+    def __init__(self, host: Host, paths: Paths) -> None:
         self._host = host
-        self._state = state
-        self.namespace = Namespace(host, state)
+        self._paths = paths
+        self.namespace = Namespace(host, paths)
 
     @property
     def sudo(self) -> list[str]:
@@ -71,7 +72,7 @@ class Podman:
     @property
     def label(self) -> str:
         """The label that marks what this checkout's lab makes."""
-        return f"{LABEL}={self._state}"
+        return f"{LABEL}={self._paths.state}"
 
     @cached_property
     def limits(self) -> list[str]:
@@ -90,7 +91,7 @@ class Podman:
 
     @cached_property
     def _hooks(self) -> Path:
-        folder = self._state / "hooks"
+        folder = self._paths.state / "hooks"
         folder.mkdir(parents=True, exist_ok=True)
         hook = {
             "version": "1.0.0",
@@ -110,7 +111,7 @@ class Podman:
         """Make the containers' network where it is not there yet."""
         if self.succeeds("network", "exists", NETWORK):
             return
-        with exclusively(self._state / "network.lock"):
+        with exclusively(self._paths.cache / "network.lock"):
             if not self.succeeds("network", "exists", NETWORK):
                 options = ["--subnet", SUBNET, "--gateway", GATEWAY, "--label", self.label]
                 self("network", "create", *options, NETWORK)
@@ -132,7 +133,7 @@ class Podman:
 
     def other_labs(self, label: str = LABEL) -> list[Path]:
         """Return the state folders of other labs that have containers here; with ``label``, some that carry it."""
-        return [Path(state) for state in {box.labels[LABEL] for box in self._listed(label)} - {str(self._state)}]
+        return [Path(state) for state in {box.labels[LABEL] for box in self._listed(label)} - {str(self._paths.state)}]
 
     def _listed(self, *labels: str) -> list[Container]:
         filters = [f"--filter=label={label}" for label in labels]

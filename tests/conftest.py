@@ -55,7 +55,7 @@ def images_folder() -> Path:
 def make_phone(cluster: Cluster) -> Iterator[MakePhone]:
     """Start phones, each with a name and an account; they are gone when the test ends."""
     paths = Paths.default()
-    podman = Podman(host.detect(), paths.state)
+    podman = Podman(host.detect(), paths)
     addresses = iter(range(100, 140))
     with ExitStack() as stack:
 

@@ -44,7 +44,7 @@ def audit(
     shutil.rmtree(REPORTS, ignore_errors=True)
     paths = Paths.default()
     verdicts: list[Verdict] = []
-    with Auditor(Cluster(inventory), Podman(host.detect(), paths.state), paths, REPORTS) as auditor:
+    with Auditor(Cluster(inventory), Podman(host.detect(), paths), paths, REPORTS) as auditor:
         for name in check or CHECKS:
             began = time.monotonic()
             console.print(f"… {name}")

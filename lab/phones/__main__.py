@@ -25,7 +25,7 @@ def call(inventory: Annotated[Path, typer.Option(help="The cluster to call in.")
     """Place the call and print its result in one line."""
     cluster = Cluster(inventory)
     paths = Paths.default()
-    podman = Podman(host.detect(), paths.state)
+    podman = Podman(host.detect(), paths)
     accounts = cluster.accounts(TENANT)
     pbx = cluster.address("pbx01")
     with ExitStack() as stack:

@@ -27,7 +27,7 @@ def main(port: int) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.prepare(paths.proxmox)
     context.load_cert_chain(paths.proxmox / "server.pem", paths.proxmox / "server.key")
-    podman = Podman(host.detect(), paths.state)
+    podman = Podman(host.detect(), paths)
     app = make_app(store, PodmanRuntime(podman, paths))
     app.cleanup_ctx.append(Reboots(podman))
     web.run_app(app, host=LOOPBACK, port=port, ssl_context=context, print=None, access_log=None)

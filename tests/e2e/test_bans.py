@@ -40,7 +40,7 @@ def in_force(cluster: Cluster, guest: str) -> float:
 
 @pytest.fixture(scope="module")
 def podman() -> Podman:
-    return Podman(host.detect(), Paths.default().state)
+    return Podman(host.detect(), Paths.default())
 
 
 @pytest.fixture

@@ -119,7 +119,7 @@ def site(cluster: Cluster, inventory: Path, tmp_path_factory: pytest.TempPathFac
         standin.HOST, port=standin.port(), user=root["username"], password=root["password"],
         verify_ssl=str(paths.proxmox / "ca.pem"), timeout=60,
     )  # fmt: skip
-    made = Site(cluster, folder, api, Podman(host.detect(), paths.state), paths)
+    made = Site(cluster, folder, api, Podman(host.detect(), paths), paths)
     made.bring_home()
     made.move_disk(LOCAL)
     yield made

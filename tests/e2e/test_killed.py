@@ -33,7 +33,7 @@ def play(name: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.skipif(os.geteuid() != 0 or host.detect().cgroup_v2, reason="podman alone keeps the containers there")
 def test_a_lab_whose_every_process_was_killed_comes_back() -> None:
     paths = Paths.default()
-    podman = Podman(host.detect(), paths.state)
+    podman = Podman(host.detect(), paths)
     names = [box.name for box in podman.containers().values() if box.running]
     firsts = podman("inspect", "--format", "{{.State.Pid}}", *names).split()
     for pid in [*inhabitants(), *map(int, firsts), *filter(None, [standin.running(paths)])]:

@@ -61,7 +61,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     host.require_tools()
     paths = Paths.default()
     paths.make()
-    podman = Podman(host.detect(), paths.state)
+    podman = Podman(host.detect(), paths)
     images.ensure(images.GUEST, podman, paths, lambda _: None)
     names = [*(container_name(vmid) for vmid in (TEMPLATE, GUEST, COPY)), *BESIDE]  # an interrupted run left some
     containers.remove(podman, paths, *names)
