@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import chdir
 from multiprocessing import forkserver
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from lab.paths import CHECKOUT
@@ -19,6 +20,8 @@ from proxmox import cli, journal
 from proxmox.api import Api
 
 _PAUSE = Api.pause
+_STARTING = Lock()
+"""Of the server, which needs the working directory of the whole process."""
 forks = multiprocessing.get_context("forkserver")
 forks.set_forkserver_preload([__name__, f"{__package__}.preloaded"])
 
@@ -29,7 +32,7 @@ def run(folder: Path, arguments: Sequence[str], *, moment: int = 0, room: int | 
     ``moment`` is when it kills itself (:func:`_count`), 0 never; ``room`` is how many bytes its files may still grow.
     """
     said = folder / "said"
-    with chdir(CHECKOUT):  # where the server looks for what it is to load, before Python 3.13.1 there alone
+    with _STARTING, chdir(CHECKOUT):  # where the server looks for what it is to load, before Python 3.13.1 there alone
         forkserver.ensure_running()
     process = forks.Process(target=_child, args=(str(folder), list(arguments), moment, room, str(said)))
     process.start()
