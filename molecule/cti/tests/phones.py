@@ -27,7 +27,7 @@ exten => _X.,1,Set(GLOBAL(ENDED)=)
 same => n,Dial(PJSIP/${EXTEN:0:3}/sip:${EXTEN:3}@<pbx>,10)
 same => n,Set(GLOBAL(ENDED)=${HANGUPCAUSE})
 
-; 101102: the phone 101 calls 102, and holds it while a transfer waits for its number
+; 101102: the phone 101 calls 102, and holds it while a transfer waits for its number, which does not come
 [holding]
 exten => _X.,1,Dial(PJSIP/${EXTEN:0:3}/sip:${EXTEN:3}@<pbx>,10,T)
 exten => keys,1,Wait(2)
@@ -98,7 +98,9 @@ class Phones:
         pjsip = TRANSPORT.format(address=self._address) + "".join(phones)
         rtp = "[general]\nrtpstart=30000\nrtpend=31000\n"
         dialplan = DIALPLAN.replace("<pbx>", self._pbx)
-        self._asterisk.set_up({"pjsip.conf": pjsip, "extensions.conf": dialplan, "rtp.conf": rtp})
+        features = "[general]\ntransferdigittimeout=8\ntransferdialattempts=1\n"
+        files = {"pjsip.conf": pjsip, "extensions.conf": dialplan, "rtp.conf": rtp, "features.conf": features}
+        self._asterisk.set_up(files)
         self._asterisk.start()
 
     def stop(self) -> None:
@@ -110,7 +112,7 @@ class Phones:
         self._asterisk.command(f"channel originate PJSIP/{caller}/sip:{number}@{self._pbx} application Milliwatt")
 
     def call_and_hold(self, caller: str, number: str) -> None:
-        """Let a phone dial, and put the other on hold after two seconds (``sendonly``, RFC 3264 §8.4)."""
+        """Let a phone dial, and after two seconds put the other on hold for eight (``sendonly``, RFC 3264 §8.4)."""
         self._asterisk.command(f"channel originate Local/{caller}{number}@holding/n extension keys@holding")
 
     def refused(self, caller: str, number: str) -> int:

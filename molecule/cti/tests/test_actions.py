@@ -63,12 +63,14 @@ def test_a_parked_call_waits_and_is_taken(page: Open, phones: Phones, by: str) -
     assert len(carl.shows["calls"]) == 1, "it is shown as two"
 
 
-def test_a_phone_holds_a_call(page: Open, phones: Phones) -> None:
+def test_a_phone_holds_a_call_and_takes_it_back(page: Open, phones: Phones) -> None:
     anna = page("101")
     phones.call_and_hold("101", "102")
     anna.until(anna.held("101", "102"))
     anna.until(lambda: anna.shows["extensions"]["102"]["state"] == "held")  # who is blue hears the music
     assert anna.shows["extensions"]["101"]["state"] == "busy"
+    anna.until(anna.talk("101", "102"))
+    anna.until(lambda: anna.shows["extensions"]["102"]["state"] == "busy")
 
 
 def test_a_colleagues_ringing_call_is_picked_up(page: Open, phones: Phones) -> None:
@@ -92,6 +94,18 @@ def test_a_proxy_that_comes_later_finds_a_call_as_one(
     with LivePage(address, panel.token(175, extension="102")) as again:
         again.until(again.talk("101", "102"))
         assert len(again.shows["calls"]) == 1
+
+
+def test_a_proxy_that_comes_later_finds_who_holds_a_call(
+    page: Open, phones: Phones, host: Host, panel: Panel, address: str
+) -> None:
+    anna = page("101")
+    phones.call_and_hold("101", "102")
+    before = anna.until(anna.held("101", "102"))
+    host.check_output("systemctl restart centralino-cti")
+    with LivePage(address, panel.token(175, extension="101")) as again:
+        assert again.until(again.held("101", "102")) == before
+        again.until(again.talk("101", "102"))
 
 
 def test_a_queues_agent_comes_pauses_and_goes(page: Open) -> None:

@@ -8,7 +8,7 @@ from test_actions import (  # noqa: F401 - asked here with this module's PBX
     test_a_blind_transfer_leaves_the_others_talking,
     test_a_call_from_ones_own_extension_and_its_end,
     test_a_parked_call_waits_and_is_taken,
-    test_a_phone_holds_a_call,
+    test_a_phone_holds_a_call_and_takes_it_back,
     test_a_queues_agent_comes_pauses_and_goes,
     test_an_attended_transfer_asks_first,
 )

@@ -19,7 +19,7 @@ class Boards:
 
     def __init__(self) -> None:
         self.extensions = Extensions()
-        self.calls = Calls(self.extensions.number_of)
+        self.calls = Calls(self.extensions.number_of, self.extensions.hears_music)
         self.queues = Queues(self.extensions.number_of)
         self.rooms = Rooms(self.extensions.number_of)
         self.forwards = Forwards(self.extensions.server_of_extension)

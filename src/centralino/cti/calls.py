@@ -17,6 +17,8 @@ from centralino.cti.tenancy import tenant_of_channel
 
 ExtensionOf = Callable[[int, str], str | None]
 """Tenant and endpoint → the number of the extension whose device it is."""
+HearsMusic = Callable[[int, str], bool]
+"""Tenant and extension → whether others hold all of its calls."""
 
 _UP: Final = "6"
 _RINGING: Final = "5"
@@ -68,9 +70,10 @@ class Channel(NamedTuple):
 class Calls:
     """The channels of all PBXes, and the calls that they make up."""
 
-    def __init__(self, extension_of: ExtensionOf) -> None:
+    def __init__(self, extension_of: ExtensionOf, hears_music: HearsMusic) -> None:
         self.shelf: Shelf[Call] = Shelf("calls")
         self._extension_of = extension_of
+        self._hears_music = hears_music
         self._channels: dict[str, dict[str, Channel]] = {}
         self._names: dict[tuple[int, str], tuple[str, str]] = {}
         self._linked: dict[tuple[str, int, str], set[str]] = {}
@@ -134,14 +137,14 @@ class Calls:
     def replace(self, server: str, listed: Iterable[Message], now: int) -> Changes:
         """Take what ``CoreShowChannels`` listed; return the calls that changed."""
         changes: Changes = {}
-        seen = set()
+        before, seen = set(self._channels.get(server, ())), set()
         for message in listed:
             unique = message.headers.get("Uniqueid", "")
             seen.add(unique)
             began = now - _milliseconds(message.headers.get("Duration", ""))
-            fresh = unique not in self._channels.get(server, {})
-            merge(changes, self.event(server, message, began if fresh else now))
+            merge(changes, self.event(server, message, now if unique in before else began))
         self._listed.pop(server, None)
+        merge(changes, self._find_holders(server, seen - before, now))
         for unique in [u for u in self._channels.get(server, {}) if u not in seen]:
             merge(changes, self._set(server, unique, None, now))
         going_on = {channel.call for channel in self._channels.get(server, {}).values()}
@@ -149,6 +152,22 @@ class Calls:
         self._bridges[server] = {bridge: call for bridge, call in bridges.items() if call in going_on}
         joined = self._joined.get(server, {})
         self._joined[server] = {linked: call for linked, call in joined.items() if call in going_on}
+        return changes
+
+    def _find_holders(self, server: str, found: set[str], now: int) -> Changes:
+        """Note who holds a call of two channels that were found, not watched.
+
+        No list tells who pressed the key; the state of the extension whose phone hears the music does.
+        """
+        changes: Changes = {}
+        channels = self._channels.get(server, {})
+        for channel in [channels[unique] for unique in found if unique in channels]:
+            number = self._extension_of(channel.tenant, endpoint_of(channel.name))
+            others = [u for u in self._linked[server, channel.tenant, channel.call] if channels[u].name != channel.name]
+            if number is not None and len(others) == 1 and found.issuperset(others):
+                holder = channels[others[0]]
+                if not holder.held and self._hears_music(channel.tenant, number):
+                    merge(changes, self._set(server, others[0], holder._replace(held=True), now))
         return changes
 
     def _join(self, server: str, message: Message, now: int) -> Changes:

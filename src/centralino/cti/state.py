@@ -85,6 +85,11 @@ class Extensions:
         extension = self.of(tenant).get(number)
         return None if extension is None else extension.server
 
+    def hears_music(self, tenant: int, number: str) -> bool:
+        """Tell whether others hold all calls of an extension."""
+        extension = self.of(tenant).get(number)
+        return extension is not None and extension.state == "held"
+
     def of(self, tenant: int) -> Mapping[str, Extension]:
         """Return a tenant's extensions."""
         return self._tenants.get(tenant, {})

@@ -209,6 +209,23 @@ def test_who_talks_in_one_bridge_is_found_in_one_call(order: slice) -> None:
     assert kept == {}
 
 
+@pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
+def test_who_holds_a_call_that_is_found_is_told_by_who_hears_the_music(order: slice) -> None:
+    made = boards()
+    made.extensions.apply("pbx01", Hint(175, "102", "held", ("t175-berts0phone0",)), 1)
+    listed = [
+        event("CoreShowChannel", Channel=channel, Uniqueid=unique, Linkedid="1", ChannelState="6")
+        for channel, unique in ((ANNA, "1"), (BERT, "2"))
+    ][order]
+    made.listed("pbx01", "CoreShowChannels", listed, 5)
+    (call,) = dump(made, "calls").values()
+    assert (call["state"], [party["state"] for party in call["parties"]]) == ("held", ["held", "up"])
+    made.calls.event("pbx01", event("Unhold", Channel=ANNA, Uniqueid="1", Linkedid="1"), 6)
+    made.listed("pbx01", "CoreShowChannels", listed, 7)
+    (call,) = dump(made, "calls").values()
+    assert call["state"] == "up", "what was watched since counts, though the state comes later"
+
+
 def test_nothing_is_kept_of_calls_that_are_over() -> None:
     made = two_calls()
     made.calls.event("pbx01", enter(LOCAL, "3", "2", "bridge1"), 6)
