@@ -6,10 +6,9 @@ INVENTORY ?= inventories/lab
 venv := .venv/.complete
 tests := .venv/.tests
 python := .venv/bin/python
-# A file's tests stay together: they share what is slow to start, and some share the names of their containers.
-parallel := -n auto --maxprocesses 4 --dist loadfile
-# They wait for processes that they have killed and for clocks; two cores carry four of them.
-parallel_waiting := -n 4 --dist loadfile
+# They wait for processes, tasks and clocks: two cores carry four of them. A file's tests stay together: they share what is
+# slow to start, and some share the names of their containers.
+parallel := -n 4 --dist loadfile
 # What a busy machine broke, of the tests that wait for other processes, is asked once more, and told of with its reason.
 once_more := --reruns 1 --reruns-delay 5 --rerun-show-tracebacks
 # By itself: Chromium breaks off what it has under way when a container's address is added to the machine. Asked once more
@@ -50,7 +49,7 @@ unit: $(tests) ## fast tests of pure code and of every template
 	@$(python) -m pytest $(parallel) tests/unit
 
 contract: $(tests) ## the parts against each other and against the Proxmox API's schema
-	@$(python) -m pytest $(parallel_waiting) $(once_more) tests/contract --ignore $(containers)
+	@$(python) -m pytest $(parallel) $(once_more) tests/contract --ignore $(containers)
 	@$(python) -m pytest $(containers) || { echo "RERUN $(containers)"; $(python) -m pytest $(containers); }
 
 roles: $(venv) ## every role in its container (ROLES="nginx pki" for some)

@@ -8,6 +8,7 @@ from lab.proxmox.api.call import Call, method
 from lab.proxmox.errors import ApiError, ParameterError, TaskError
 from lab.proxmox.state import Task, Volume
 
+DOWNLOAD_SECONDS = 0.5
 EXTENSIONS = {
     "import": (".ova", ".qcow2", ".raw", ".vmdk"),
     "iso": (".img", ".iso"),
@@ -112,7 +113,7 @@ async def download_url(call: Call) -> str:
 
     async def work(task: Task) -> None:
         task.log.append(f"downloading {url} to {volid}")
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(DOWNLOAD_SECONDS)
         if kind == "import" and not any(word in url.lower() for word in ("debian-13", "trixie")):
             raise TaskError("download failed: 404 Not Found (the stand-in has a Debian 13 image alone)")
         disks.add_import(call.cluster, node, storage.name, kind, filename)

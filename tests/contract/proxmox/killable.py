@@ -18,8 +18,8 @@ from typing import Any
 from lab.paths import CHECKOUT
 from proxmox import cli, journal
 from proxmox.api import Api
+from tests.unit.proxmox.conftest import hastened
 
-_PAUSE = Api.pause
 _STARTING = Lock()
 """Of the server, which needs the working directory of the whole process."""
 forks = multiprocessing.get_context("forkserver")
@@ -65,11 +65,6 @@ def _child(folder: str, arguments: list[str], moment: int, room: int | None, sai
         size = file.stat().st_size if file.exists() else 0
         resource.setrlimit(resource.RLIMIT_FSIZE, (size + room, resource.RLIM_INFINITY))
     sys.exit(cli.main([*arguments, *(() if "-i" in arguments else ("-i", "cluster"))]))
-
-
-def hastened(api: Api, seconds: float) -> None:
-    """Wait no longer than a moment: the stand-in's nodes take moments."""
-    _PAUSE(api, min(seconds, 0.05))
 
 
 def _count(moment: int) -> None:

@@ -11,7 +11,6 @@ import pytest
 
 from lab.proxmox import crm
 from lab.proxmox.state import from_json
-from proxmox.api import Api
 from tests.contract.proxmox import killable
 from tests.inventory import Inventory
 from tests.stand_in import StandIn
@@ -50,7 +49,6 @@ def scene(ops: Cli, stand_in: StandIn, at_stand_in: Inventory, monkeypatch: pyte
     monkeypatch.setattr("proxmox.reach.reach", lambda *_: None)
     monkeypatch.setattr("proxmox.failover.reach", lambda *_: None)
     monkeypatch.setattr("proxmox.probes.of_guest", lambda _: (lambda: None,))
-    monkeypatch.setattr(Api, "pause", killable.hastened)
     for name, seconds in (("DEAD_SECONDS", 0.02), ("FENCE_SECONDS", 0.2), ("ADOPT_SECONDS", 0.1)):
         monkeypatch.setattr(crm, name, seconds)
     return Scene(ops, stand_in, at_stand_in)

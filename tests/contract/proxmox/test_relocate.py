@@ -13,8 +13,6 @@ from lab.proxmox import auth, layout
 from lab.proxmox.errors import TaskError
 from lab.proxmox.state import Guest
 from proxmox import cli, probes
-from proxmox.api import Api
-from tests.contract.proxmox.killable import hastened
 from tests.contract.proxmox.test_rights import PAGE
 from tests.contract.proxmox.two_clusters import Two, stand_in, standing_order
 from tests.inventory import Inventory
@@ -48,7 +46,6 @@ def services(monkeypatch: pytest.MonkeyPatch) -> Services:
     monkeypatch.setattr("proxmox.probes.of_guest", found.of_guest)
     for name in ("_BEFORE_SECONDS", "_AFTER_SECONDS"):
         monkeypatch.setattr(f"proxmox.relocate.{name}", 0)
-    monkeypatch.setattr(Api, "pause", hastened)
     return found
 
 

@@ -33,9 +33,9 @@ def nodes_at(name: str, *hosts: int) -> dict[str, Node]:
 
 
 @pytest.fixture
-def stand_in(tmp_path: Path, moments: None) -> Iterator[StandIn]:
+def stand_in(tmp_path: Path, short_tasks: None) -> Iterator[StandIn]:
     """Start the first cluster; its nodes have addresses, for guests that come back."""
-    del moments
+    del short_tasks
     with standing(tmp_path / "state", nodes_at("pve", 1, 4, 5)) as one:
         yield one
 

@@ -5,8 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from proxmox.api import Api
 from tests.inventory import Inventory, point_at
 from tests.stand_in import StandIn, standing
+
+_PAUSE = Api.pause
+
+
+def hastened(api: Api, seconds: float) -> None:
+    """Wait no longer than a stand-in's task takes."""
+    _PAUSE(api, min(seconds, 0.03))
 
 
 @pytest.fixture
@@ -17,16 +25,18 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inventory:
 
 
 @pytest.fixture
-def moments(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a stand-in's tasks take moments."""
-    monkeypatch.setattr("lab.proxmox.tasks.SHORTEST", 0.03)
-    monkeypatch.setattr("lab.proxmox.api.clone.COPY_SECONDS", 0.05)
+def short_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a stand-in's tasks take moments, and the provisioner ask as soon."""
+    monkeypatch.setattr("lab.proxmox.tasks.SHORTEST", 0.02)
+    monkeypatch.setattr("lab.proxmox.api.clone.COPY_SECONDS", 0.03)
+    monkeypatch.setattr("lab.proxmox.api.storage.DOWNLOAD_SECONDS", 0.03)
+    monkeypatch.setattr(Api, "pause", hastened)
 
 
 @pytest.fixture
-def stand_in(tmp_path: Path, moments: None) -> Iterator[StandIn]:
+def stand_in(tmp_path: Path, short_tasks: None) -> Iterator[StandIn]:
     """Start the lab's stand-in on a port of its own."""
-    del moments
+    del short_tasks
     with standing(tmp_path / "state") as one:
         yield one
 
