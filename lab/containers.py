@@ -120,9 +120,13 @@ def remove(podman: Podman, paths: Paths, *names: str) -> None:
 
 
 def answers(address: str, port: int) -> bool:
-    """Tell whether a TCP port takes connections."""
+    """Tell whether a TCP port takes connections.
+
+    Asked from the network's own gateway: while no container runs the network is not there, and whoever the machine's
+    routes lead to might answer.
+    """
     try:
-        with socket.create_connection((address, port), timeout=1):
+        with socket.create_connection((address, port), timeout=1, source_address=(GATEWAY, 0)):
             return True
     except OSError:
         return False

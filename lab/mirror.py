@@ -42,7 +42,7 @@ def ensure(podman: Podman, paths: Paths, progress: images.Progress) -> None:
             image,
         )  # fmt: skip
         up = wait_until(lambda: answers(ADDRESS, PROXY_PORT) and answers(ADDRESS, 80), seconds=10)
-        if not up or not podman.containers()[NAME].running:  # without it, whoever else the machine's routes lead to
+        if not up:
             raise LabError(f"the mirror does not answer on {PROXY}: see `python -m lab podman -- logs {NAME}`")
 
 
