@@ -47,7 +47,13 @@ class Lab:
         return subprocess.run(self._ssh(address, command, user), capture_output=True, text=True, check=True).stdout
 
     def admits(self, address: str) -> bool:
-        """Tell whether people may log in: not before it has booted, although the port answers (pam_nologin(8))."""
+        """Tell whether people may log in: not before it has booted, although the port answers (pam_nologin(8)).
+
+        The port is asked first: of an address that is nobody's, ssh would wait for somebody else's greeting.
+        """
+        return containers.answers(address, 22) and self._logs_in(address)
+
+    def _logs_in(self, address: str) -> bool:
         return subprocess.run(self._ssh(address, "true"), capture_output=True, check=False).returncode == 0
 
     def _ssh(self, address: str, command: str, user: str = "ops") -> list[str]:
