@@ -2,12 +2,15 @@
 
 import asyncio
 import json
+import time
 from typing import Any
+
+import pytest
 
 from centralino.cti.ami.message import Kind, Message
 from centralino.cti.boards import Boards
 from centralino.cti.state import Hint
-from centralino.cti.web import frames
+from centralino.cti.web import amiws, frames
 from centralino.cti.web.feeds import Feeds
 
 
@@ -108,6 +111,43 @@ def test_a_feed_ends_with_its_last_client() -> None:
         feeds.settle()
         assert not feeds.wants_events
         assert browser.written == [b""]
+
+    asyncio.run(scene())
+
+
+def test_under_load_an_event_waits_for_others_and_no_longer_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A hundred times as slow as it is, so that a busy machine can keep the time.
+    monkeypatch.setattr("centralino.cti.web.feeds.LONGEST_GATHERING", 0.2)
+
+    class Crowd(Browser):
+        def write(self, data: bytes) -> None:
+            super().write(data)
+            time.sleep(0.05)
+
+    def frame(name: str) -> bytes:
+        return frames.text(amiws.encode(Message(Kind.EVENT, name, {"Event": name}), 1, "pbx01"))
+
+    async def scene() -> None:
+        feeds = Feeds(Boards(), {"pbx01": 1})
+        browser = Crowd()
+        feeds.join(175, "amiws", browser)
+
+        def event(name: str) -> None:
+            feeds.event(175, "pbx01", Message(Kind.EVENT, name, {"Event": name}))
+            feeds.settle()
+
+        event("Hold")
+        assert browser.written[1:] == [frame("Hold")], "while little happens it is written at once"
+        await asyncio.sleep(0.1)
+        event("Unhold")
+        await asyncio.sleep(0.15)
+        event("Hangup")
+        assert browser.written[2:] == []
+        await asyncio.sleep(0.1)
+        assert browser.written[2:] == [frame("Unhold") + frame("Hangup")]
+        await asyncio.sleep(0.3)
+        event("Newstate")
+        assert browser.written[3:] == [frame("Newstate")]
 
     asyncio.run(scene())
 

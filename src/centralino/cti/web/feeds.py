@@ -1,8 +1,8 @@
 """One feed a tenant and format: what is new is built once and written to every client of the feed.
 
-While little happens it is written at once. Under load it is gathered: after a round of writes the next waits four times
-as long as the round took, 2 ms at most. So many clients are worth waiting for, few are not, and writing takes no more
-than a fifth of the time until the 2 ms are full.
+While little happens it is written at once. Under load it is gathered: what comes soon after a round of writes waits for
+what comes with it four times as long as that round took, 2 ms at most. So many clients are worth waiting for, few are
+not, and writing takes no more than a fifth of the time until the 2 ms are full.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ LINGER: Final = 30.0
 
 LONGEST_GATHERING = 0.002
 _PATIENCE = 4
-"""How many times as long as a round of writes took, the next may wait."""
+"""How many times as long as a round of writes took, what comes next may wait."""
 _TIMER_RESOLUTION = 0.0005
 """A shorter wait than this is none: the loop's timers count whole milliseconds."""
 
@@ -178,7 +178,9 @@ class Feeds:
         self._amiws: dict[int, AmiwsFeed] = {}
         self._dirty: set[Feed] = set()
         self._timer: asyncio.TimerHandle | None = None
-        self._free_at = 0.0
+        self._gathering = 0.0
+        """Seconds that an event may wait for others."""
+        self._busy_until = 0.0
         self._since = 0.0
 
     @property
@@ -251,11 +253,10 @@ class Feeds:
         if not self._dirty or self._timer is not None:
             return
         self._since = time.monotonic()
-        wait = self._free_at - self._since
-        if wait < _TIMER_RESOLUTION:
-            self._write()
+        if self._since < self._busy_until and self._gathering >= _TIMER_RESOLUTION:
+            self._timer = asyncio.get_running_loop().call_later(self._gathering, self._write)
         else:
-            self._timer = asyncio.get_running_loop().call_later(wait, self._write)
+            self._write()
 
     def _write(self) -> None:
         self._timer = None
@@ -272,4 +273,5 @@ class Feeds:
                 reader.write(data)
         end = time.monotonic()
         self.counts.longest_lag = max(self.counts.longest_lag, end - self._since)
-        self._free_at = end + min(LONGEST_GATHERING, _PATIENCE * (end - start))
+        self._gathering = min(LONGEST_GATHERING, _PATIENCE * (end - start))
+        self._busy_until = end + self._gathering
