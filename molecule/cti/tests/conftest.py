@@ -26,6 +26,11 @@ QUEUES = """
 strategy = ringall
 timeout = 30
 """
+QUEUE_NUMBER = """
+[t175-internal](+)
+exten => 800,1,Answer()
+same => n,Queue(t175-sales)
+"""
 HINTS = """
 [t175-internal]
 exten => 101,hint,Custom:first
@@ -61,6 +66,7 @@ def pbx(host: Host) -> Pbx:
 def phones(host: Host, pbx: Pbx) -> Iterator[Phones]:
     """Return three extensions' phones, registered at an Asterisk that runs a release."""
     files = render(snapshot()).files | {"queues.conf": QUEUES}
+    files["extensions.conf"] += QUEUE_NUMBER
     host.check_output("mkdir -p %s", pbx.release)
     for name, text in files.items():
         host.check_output("printf %%s %s > %s", text, f"{pbx.release}/{name}")

@@ -126,6 +126,41 @@ def test_a_queues_agent_comes_pauses_and_goes(page: Open) -> None:
     anna.until(lambda: agents() == [])
 
 
+def test_callers_wait_in_a_queue_until_an_agent_comes(page: Open, phones: Phones) -> None:
+    anna = page("101")
+
+    def waiting() -> list[str]:
+        return [caller["number"] for caller in anna.shows["queues"]["sales"]["waiting"]]
+
+    for callers in (["102"], ["102", "103"]):
+        phones.call(callers[-1], "800")
+        anna.until(lambda callers=callers: waiting() == callers)
+    anna.act("queue_add", queue="sales")
+    channels = anna.until(anna.talk("101", "102"))
+    anna.until(lambda: waiting() == ["103"])
+    anna.act("hangup", channel=channels["102"])
+    anna.until(anna.talk("101", "103"))
+    anna.until(lambda: waiting() == [])
+    anna.act("queue_remove", queue="sales")
+
+
+def test_a_proxy_that_comes_later_finds_who_waits_and_since_when(
+    page: Open, phones: Phones, host: Host, panel: Panel, address: str
+) -> None:
+    def waiting(page: LivePage) -> dict[str, int]:
+        queues = page.shows.get("queues", {})
+        return {caller["number"]: caller["since"] for caller in queues.get("sales", {"waiting": ()})["waiting"]}
+
+    anna = page("101")
+    phones.call("102", "800")
+    before = anna.until(lambda: waiting(anna))
+    host.check_output("systemctl restart centralino-cti")
+    with LivePage(address, panel.token(175, extension="101")) as again:
+        after = again.until(lambda: waiting(again))
+    assert after.keys() == before.keys() == {"102"}
+    assert abs(after["102"] - before["102"]) < 2000, "Asterisk tells whole seconds"
+
+
 @pytest.mark.parametrize("action", ["listen", "whisper"])
 def test_a_supervisor_listens_until_the_call_ends(page: Open, phones: Phones, pbx: Pbx, action: str) -> None:
     carl = page("103", "supervisor")

@@ -11,6 +11,7 @@ from test_actions import (  # noqa: F401 - asked here with this module's PBX
     test_a_phone_holds_a_call_and_takes_it_back,
     test_a_queues_agent_comes_pauses_and_goes,
     test_an_attended_transfer_asks_first,
+    test_callers_wait_in_a_queue_until_an_agent_comes,
 )
 from testinfra.host import Host
 
