@@ -18,6 +18,8 @@ REQUIRED = (
     "tasks/main.yml",
     "tasks/preflight.yml",
 )
+CONFINED = ("dhcpd", "kea-dhcp4", "kea-dhcp6", "mariadbd", "named", "ntpd", "tcpdump")
+"""Programs with an AppArmor profile of Debian's, which lets none of them read Ansible's temporary files."""
 every_role = pytest.mark.parametrize("role", ROLES)
 
 
@@ -131,3 +133,10 @@ def test_no_two_scenarios_share_a_name_or_an_address() -> None:
             for key in (host, address):
                 assert key not in seen, f"{scenario} and {seen[key]} share {key}"
                 seen[key] = scenario
+
+
+@every_role
+def test_what_checks_a_file_may_read_it(role: str) -> None:
+    texts = [path.read_text() for part in ("tasks", "vars") for path in (folder(role) / part).glob("*.yml")]
+    directly = re.compile(rf"\b(?:{'|'.join(CONFINED)})\b[^;&|\n]*%s")
+    assert [found[0] for text in texts for found in directly.finditer(text)] == []
