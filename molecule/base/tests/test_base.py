@@ -29,6 +29,15 @@ def test_an_operator_logs_in_and_becomes_root(ssh: LogIn) -> None:
     assert (answer.rc, answer.stdout.strip()) == (0, "0")
 
 
+def test_a_key_opens_however_old_the_account_is(host: Host, ssh: LogIn) -> None:
+    """Who has a key and no password cannot give the new one that is asked for when a password's age has run out."""
+    host.check_output("chage --lastday 2020-01-01 anna")
+    try:
+        assert ssh("anna", "sudo -n id -u").rc == 0
+    finally:
+        host.check_output("chage --lastday $(date +%F) anna")
+
+
 def test_a_user_without_sudo_does_not_become_root(ssh: LogIn) -> None:
     assert ssh("reader", "id -un").stdout.strip() == "reader"
     assert ssh("reader", "sudo -n id -u").rc != 0
