@@ -52,8 +52,8 @@ GUEST = Recipe(
     packages=(
         "ca-certificates", "cron", "dbus", "gpgv", "iproute2", "iputils-ping", "kmod", "less", "libnss-systemd",
         "libpam-systemd",
-        "nftables", "openssh-server", "procps", "python3", "python3-apt", "python3-cryptography", "sudo", "systemd",
-        "systemd-sysv", "udev",
+        "nftables", "openssh-server", "procps", "python3", "python3-apt", "python3-cryptography", "python3-jinja2",
+        "sudo", "systemd", "systemd-sysv", "udev",
     ),
     units=("lab-first-boot.service", "lab-ssh-host-keys.service"),
 )  # fmt: skip

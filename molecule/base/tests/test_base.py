@@ -1,6 +1,7 @@
 """Ask a machine that the role ``base`` was applied to."""
 
 from collections.abc import Callable
+from shlex import quote
 
 import pytest
 from scenario_fixtures import Exposure
@@ -84,6 +85,17 @@ def test_the_machine_knows_its_name_and_its_neighbours(host: Host) -> None:
     assert host.check_output("hostname") == "molecule-base"
     assert host.check_output("hostname --fqdn") == "molecule-base.lab.centralino.example"
     assert host.check_output("getent hosts pbx01").split() == ["198.18.0.11", "pbx01.lab.centralino.example", "pbx01"]
+
+
+def test_a_boot_takes_away_no_name(host: Host) -> None:
+    """Proxmox has cloud-init write /etc/hosts anew at each boot; a clone has its own name by then."""
+    program = (
+        "import jinja2, sys; head, text = open('/etc/cloud/templates/hosts.debian.tmpl').read().split('\\n', 1); "
+        "assert head == '## template:jinja'; "
+        "print(jinja2.Template(text, trim_blocks=True).render(hostname=sys.argv[1], fqdn=sys.argv[1] + '.example'))"
+    )
+    assert host.check_output(f"python3 -c {quote(program)} molecule-base | cmp - /etc/hosts") == ""
+    assert "127.0.1.1 pbx09.example pbx09" in host.check_output(f"python3 -c {quote(program)} pbx09")
 
 
 def test_the_clock_shows_local_time(host: Host) -> None:
