@@ -166,9 +166,18 @@ def test_an_unreadable_file_of_bans_leaves_the_firewall_up(host: Host, address: 
     assert not connects(address, 8002)
 
 
-def test_rules_that_would_lock_ansible_out_are_refused(converge: Callable[..., str], address: str) -> None:
-    said = converge(fails=True, firewall_rules=[{"name": "sip", "protocol": "tcp", "ports": ["5061"]}])
-    assert "firewall_rules has no rule for port 22/tcp" in " ".join(said.split())
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"name": "sip", "protocol": "tcp", "ports": ["5061"]},
+        {"name": "ssh", "protocol": "tcp", "ports": ["22"], "sources": ["198.18.0.2", "2001:db8::/32"]},
+    ],
+)
+def test_rules_that_would_lock_ansible_out_are_refused(
+    converge: Callable[..., str], address: str, rule: dict[str, object]
+) -> None:
+    said = converge(fails=True, firewall_rules=[rule])
+    assert "firewall_rules has no rule for port 22/tcp from 198.18.0.1, through which" in " ".join(said.split())
     assert connects(address, 22)
 
 
