@@ -111,6 +111,9 @@ class Calls:
         if tenant is None or not unique:
             # A masquerade may give a channel that was a tenant's a name that is nobody's.
             return self._join(server, message, now) if known is None else self._set(server, unique, None, now)
+        if known is not None and known.tenant != tenant:
+            # Who talks to whom is nothing that another tenant may be shown.
+            known = None
         get = headers.get
         state = get("ChannelState") or (known.state if known else "")
         linked = get("Linkedid") or (known.linked if known else unique)

@@ -56,11 +56,17 @@ def test_a_channel_that_becomes_nobodys_is_a_call_no_more() -> None:
 
 def test_a_masquerade_to_another_tenant_moves_the_call() -> None:
     made = boards()
-    made.calls.event("pbx01", event("Newchannel", Channel=ANNA, Uniqueid="1", Linkedid="1", ChannelState="6"), 5)
+    who = {"CallerIDNum": "101", "CallerIDName": "Anna", "ConnectedLineNum": "0891", "ConnectedLineName": "Dr. Who"}
+    begin = event("Newchannel", Channel=ANNA, Uniqueid="1", Linkedid="1", ChannelState="6", **who)
+    made.calls.event("pbx01", begin, 5)
+    made.calls.event("pbx01", event("Hold", Channel=ANNA, Uniqueid="1"), 6)
     moved = event("Rename", Channel=ANNA, Newname="PJSIP/t176-somebody0000-00000009", Uniqueid="1")
     assert made.calls.event("pbx01", moved, 7) == {175: {"pbx01:1"}, 176: {"pbx01:1"}}
     assert dump(made, "calls") == {}
-    assert len(dump(made, "calls", 176)) == 1
+    (call,) = dump(made, "calls", 176).values()
+    told = [(party["number"], party["name"], party["state"]) for party in call["parties"]]
+    assert told == [("", "", "dialling"), ("", "", None)], "nothing of the former tenant's call is carried over"
+    assert call["since"] == 7
 
 
 def test_two_pbxes_may_use_the_same_identifiers() -> None:
