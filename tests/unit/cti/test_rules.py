@@ -196,8 +196,18 @@ def test_a_raw_action_that_may_be_keeps_its_headers_and_their_order() -> None:
     made = decide(actor(), "originate", fields)
     assert encode(made.action, made.fields) == (
         b"Action: Originate\r\nExten: 102\r\nContext: t175-internal\r\nPriority: 1\r\n"
-        b"Channel: PJSIP/t175-annas0phone0\r\n\r\n"
+        b"Channel: PJSIP/t175-annas0phone0\r\nAsync: true\r\n\r\n"
     )
+
+
+@pytest.mark.parametrize("written", [{}, {"Async": "false"}, {"ASYNC": "0"}, {"async": "yes"}])
+def test_no_call_keeps_the_connection_that_all_tenants_share_waiting(written: dict[str, str]) -> None:
+    """Without Async, Asterisk tells nobody anything until the phone has answered."""
+    assert decide(actor(), "Originate", {**TO, "Channel": OWN, **written}).fields["Async"] == "true"
+    lead = actor("supervisor")
+    for action in ("originate", "pickup", "listen", "whisper"):
+        _, fields = live(action, lead, **({"number": "102"} if action == "originate" else {"channel": CARL}))
+        assert fields["Async"] == "true"
 
 
 VALUES = st.one_of(

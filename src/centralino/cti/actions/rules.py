@@ -174,10 +174,17 @@ class Rule:
     name: str
     fields: Mapping[str, Check]
     required: frozenset[str]
+    always: Mapping[str, str]
+    """What is sent whatever was written."""
 
 
-def _rule(name: str, required: Mapping[str, Check], optional: Mapping[str, Check]) -> Rule:
-    return Rule(name, {**required, **optional}, frozenset(required))
+def _rule(
+    name: str,
+    required: Mapping[str, Check],
+    optional: Mapping[str, Check],
+    always: Mapping[str, str] = {},
+) -> Rule:
+    return Rule(name, {**required, **optional}, frozenset(required), always)
 
 
 _TO = {"Exten": _dialled}
@@ -195,6 +202,8 @@ RULES: Final[Mapping[str, Rule]] = {
                 "Async": _truth,
                 "Account": _own(account_code),
             },
+            # Else Asterisk reads no other action of the connection, and sends no event, until the phone has answered.
+            {"Async": "true"},
         ),
         _rule("Hangup", {"Channel": _channel}, {"Cause": _number}),
         _rule("Redirect", {"Channel": _channel, **_TO, **_PLACE}, {}),
@@ -236,7 +245,7 @@ def decide(actor: Actor, action: str, fields: Mapping[str, str]) -> Order:
     for name in rule.fields:
         if name in rule.required and name not in taken:
             raise RefusedError("field_missing", f"{rule.name} needs {name}", name)
-    return Order(_server(actor, taken), rule.name, taken)
+    return Order(_server(actor, taken), rule.name, {**taken, **rule.always})
 
 
 def _verify(actor: Actor, check: Check, name: str, value: str) -> None:
