@@ -7,7 +7,7 @@ from centralino.contract.live import Agent, Queue, State, Waiting
 from centralino.cti.ami.message import Message
 from centralino.cti.calls import ExtensionOf, text
 from centralino.cti.sections import Changes, Shelf
-from centralino.cti.tenancy import own_name, tenant_of
+from centralino.cti.tenancy import NUMBER, own_name, tenant_of
 
 MEMBER_EVENTS: Final = frozenset(
     ("QueueMemberAdded", "QueueMemberPause", "QueueMemberPenalty", "QueueMemberRinginuse", "QueueMemberStatus")
@@ -106,7 +106,7 @@ class Queues:
         place = interface.removeprefix("hint:").removeprefix("Local/").partition("/")[0]
         number, at, context = place.partition("@")
         if at:
-            return number if tenant_of(context) == tenant and number.isdigit() else None
+            return number if tenant_of(context) == tenant and NUMBER.fullmatch(number) else None
         return self._extension_of(tenant, interface.partition("/")[2])
 
     def _queue(self, content: _Content) -> Queue:

@@ -113,6 +113,19 @@ def test_a_queues_callers_move_up_and_its_agents_come_and_go() -> None:
     assert take("pbx01", event("QueueMemberAdded", **added | {"Queue": "default"}), 9) == {}
 
 
+@pytest.mark.parametrize("number", ["1", "015112345678", "\N{FULLWIDTH DIGIT ONE}23", "101\n", ""])
+def test_an_agent_that_is_no_extension_is_shown_without_one(number: str) -> None:
+    """A mobile phone, say: an Agent with such a number could not be made, and its queue's list not be taken."""
+    made = boards()
+    member = {"Queue": "t175-sales", "Name": "Anna", "Status": "1"}
+    for name, place in (("QueueMember", "Location"), ("QueueMemberAdded", "Interface")):
+        line = {place: f"Local/{number}@t175-outbound/n"}
+        made.queues.replace("pbx01", [event(name, **member, **line)], 9)
+        made.queues.event("pbx01", event(name, **member, **line), 9)
+        (agent,) = dump(made, "queues")["sales"]["agents"]
+        assert (agent["extension"], agent["state"]) == (None, "free")
+
+
 def test_parking_and_conferences() -> None:
     made = boards()
     lot = {"Parkinglot": "t175-lot", "ParkingSpace": "701", "ParkeeChannel": ANNA, "ParkeeCallerIDNum": "101"}

@@ -26,6 +26,8 @@ PING_INTERVAL = 5.0
 FIRST_DELAY = 0.2
 LONGEST_DELAY = 2.0
 """Seconds between attempts. Short: a PBX that returns must be shown truthfully within 5 seconds."""
+STEADY = 5.0
+"""Seconds that a connection must last for the delay to begin anew; one that ends sooner may do so each time."""
 REFUSED_DELAY = 15.0
 """After a refused log-in: repeating it quickly looks like an attack to the PBX's ban rules."""
 
@@ -130,12 +132,12 @@ class Connection:
         loop = asyncio.get_running_loop()
         self._login = loop.create_future()
         transport, stream = await self._connect()
+        since = loop.time()
         self._transport, self._stream = transport, stream
         try:
             await self._log_in(stream)
             self.up = True
             self.connects += 1
-            self._delay, self._complaint = FIRST_DELAY, ""
             log.info("pbx %s: connected", self.server.name)
             self._receiver.connected(self)
             await self._watch(stream)
@@ -145,6 +147,8 @@ class Connection:
             transport.abort()
             if self.up:
                 self.up = False
+                if loop.time() - since >= STEADY:
+                    self._delay, self._complaint = FIRST_DELAY, ""
                 self._receiver.disconnected(self)
 
     async def _connect(self) -> tuple[asyncio.Transport, _Stream]:
