@@ -82,7 +82,9 @@ Check = Callable[[Actor, str], None]
 
 _DIALLED = re.compile(r"[0-9*#+]{1,32}")
 _NUMBER = re.compile(r"[0-9]{1,6}")
-_TEXT = re.compile(r"[^\x00-\x1f\x7f]{0,80}")
+_TEXT = re.compile(r"[^\x00-\x1f\x7f,;|]{0,80}")
+"""app_queue writes a queue's members into Asterisk's database unescaped, and after a restart splits them at ``,`` and
+``|``, their fields at ``;``: a text with these in it would then be one more member, the line of any tenant."""
 _LOCAL = re.compile(r"Local/([0-9]{2,8})@([a-z0-9-]{1,79})(?:/n)?")
 
 
@@ -161,7 +163,7 @@ def _caller_id(actor: Actor, value: str) -> None:
 
 _dialled = _shape(_DIALLED, "write a number: digits, *, # and +, at most 32")
 _number = _shape(_NUMBER, "write a whole number of at most 6 digits")
-_text = _shape(_TEXT, "write one line of at most 80 characters")
+_text = _shape(_TEXT, "write one line of at most 80 characters, without comma, semicolon and vertical bar")
 _truth = _one_of("true", "false", "yes", "no", "1", "0")
 _context = _own(internal_context)
 _first = _one_of("1")
