@@ -33,7 +33,9 @@ def now_ms() -> int:
 class Exchange:
     """Receives from all PBXes and tells the feeds."""
 
-    def __init__(self, boards: Boards, feeds: Feeds, answered: Callable[[Message], None] = lambda _: None) -> None:
+    def __init__(
+        self, boards: Boards, feeds: Feeds, answered: Callable[[str, Message], None] = lambda *_: None
+    ) -> None:
         self._boards = boards
         self._feeds = feeds
         self._answered = answered
@@ -81,7 +83,7 @@ class Exchange:
     def _take(self, picture: Picture, server: str, message: Message, now: int, *, wants_events: bool) -> None:
         if message.headers.get("ActionID", "").startswith(OUR_ACTIONS):
             picture.answer(message)
-            self._answered(message)
+            self._answered(server, message)
             return
         if message.kind is not Kind.EVENT:
             return

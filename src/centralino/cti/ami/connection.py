@@ -8,6 +8,7 @@ import logging
 import random
 import ssl
 from collections.abc import Callable, Iterable, Mapping
+from itertools import count
 from typing import Final, Protocol, override
 
 import aiofastnet
@@ -37,6 +38,8 @@ that is read at once, stay taken after a burst."""
 
 OUR_ACTIONS = "centralino-"
 """Every ``ActionID`` of ours begins so; what carries one is an answer to us and for no client."""
+_SERIALS: Final = count(1)
+"""Of all connections together: one that is made anew must not give a number again that somebody waits for."""
 
 
 class Receiver(Protocol):
@@ -94,7 +97,6 @@ class Connection:
         self._transport: asyncio.Transport | None = None
         self._login: asyncio.Future[Message] | None = None
         self._login_id = ""
-        self._serial = 0
         self._delay = FIRST_DELAY
         self._complaint = ""
 
@@ -121,8 +123,7 @@ class Connection:
 
     def send(self, action: str, fields: Mapping[str, str] = {}) -> str:
         """Send an action and return its ActionID; its answers come through :meth:`Receiver.received`."""
-        self._serial += 1
-        action_id = f"{OUR_ACTIONS}{self._serial}"
+        action_id = f"{OUR_ACTIONS}{next(_SERIALS)}"
         if self._transport is not None:
             self._transport.write(actions.encode(action, {"ActionID": action_id, **fields}))
         return action_id
