@@ -197,9 +197,12 @@ class Calls:
             bridges, joined = self._bridges.setdefault(server, {}), self._joined.get(server, {})
             call = bridges.setdefault(bridge, linked)
             return joined.get(call, call)
-        if message.name == "BridgeLeave":
+        if message.name == "BridgeLeave" or known is None or known.call == linked:
             return linked
-        return known.call if known is not None and known.call != known.linked else linked
+        # Who enters a bridge may bring an older Linkedid, which those in it get without an event; one that comes later
+        # tells of it, and they are in the bridge's call as before.
+        in_bridge = known.call != known.linked or known.call in self._bridges.get(server, {}).values()
+        return known.call if in_bridge else linked
 
     def _bridge(self, server: str, message: Message) -> str | None:
         """Return the bridge that is a call and that an event tells a channel to be in."""

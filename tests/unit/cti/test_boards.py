@@ -144,6 +144,7 @@ def test_parking_and_conferences() -> None:
 
 
 BERT = "PJSIP/t175-berts0phone0-00000002"
+CARL = "PJSIP/t175-carls0phone0-00000003"
 LOCAL = "Local/101@t175-internal-00000001;1"
 
 
@@ -202,6 +203,41 @@ def test_a_call_that_is_taken_from_a_parking_space_is_one() -> None:
             made.calls.event("pbx01", message, 6)
         (call,) = dump(made, "calls").values()
         assert [party["channel"] for party in call["parties"]] == [ANNA, BERT]
+
+
+@pytest.mark.parametrize("transferee", [CARL, TRUNK])
+def test_a_phones_attended_transfer_leaves_one_call(transferee: str) -> None:
+    """As Asterisk 22.10 tells a REFER with Replaces: the transferee brings the newer bridge its older Linkedid."""
+    made = boards()
+    second = ANNA.replace("01", "05")
+    for channel, unique, linked in ((ANNA, "1", "1"), (transferee, "2", "1"), (second, "3", "3"), (BERT, "4", "3")):
+        begin = event("Newchannel", Channel=channel, Uniqueid=unique, Linkedid=linked, ChannelState="6")
+        made.calls.event("pbx01", begin, 5)
+        made.calls.event("pbx01", enter(channel, unique, linked, f"bridge{linked}"), 5)
+    assert len(dump(made, "calls")) == 2
+
+    def later(name: str, channel: str, unique: str, linked: str, **headers: str) -> Message:
+        return event(name, Channel=channel, Uniqueid=unique, Linkedid=linked, ChannelState="6", **headers)
+
+    for message in (
+        later("BridgeLeave", transferee, "2", "1", BridgeUniqueid="bridge1"),
+        enter(transferee, "2", "1", "bridge3"),
+        later("BridgeLeave", second, "3", "1", BridgeUniqueid="bridge3"),
+        later("NewConnectedLine", BERT, "4", "1", ConnectedLineNum="103"),
+        later("NewConnectedLine", transferee, "2", "1", ConnectedLineNum="102"),
+        later("BridgeLeave", ANNA, "1", "1", BridgeUniqueid="bridge1"),
+        event("BridgeDestroy", BridgeUniqueid="bridge1"),
+        later("Hangup", second, "3", "1"),
+        later("Hangup", ANNA, "1", "1"),
+    ):
+        made.calls.event("pbx01", message, 6)
+    ((key, call),) = dump(made, "calls").items()
+    assert key == "pbx01:3"
+    own = [transferee, BERT] if transferee == CARL else [BERT, None]
+    assert [party["channel"] for party in call["parties"]] == own
+    left = later("BridgeLeave", BERT, "4", "1", BridgeUniqueid="bridge3")
+    made.calls.event("pbx01", left, 7)
+    assert "pbx01:1" in dump(made, "calls"), "outside of any bridge it is in the call that Asterisk says"
 
 
 @pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
