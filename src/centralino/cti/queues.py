@@ -20,12 +20,12 @@ EVENTS: Final = MEMBER_EVENTS | {
 }
 
 _STATES: Final[dict[str, State]] = {
-    # enum ast_device_state
+    # enum ast_device_state; who rings while he speaks, 7, rings, as his extension does (state_of)
     "1": "free",
     "2": "busy",
     "3": "busy",
     "6": "ringing",
-    "7": "busy",
+    "7": "ringing",
     "8": "held",
 }
 

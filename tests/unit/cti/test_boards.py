@@ -6,7 +6,7 @@ import pytest
 
 from centralino.cti.ami.message import Kind, Message
 from centralino.cti.boards import Boards
-from centralino.cti.state import Hint
+from centralino.cti.state import Hint, state_of
 
 ANNA = "PJSIP/t175-annas0phone0-00000001"
 TRUNK = "PJSIP/carrier-00000002"
@@ -124,6 +124,14 @@ def test_an_agent_that_is_no_extension_is_shown_without_one(number: str) -> None
         made.queues.event("pbx01", event(name, **member, **line), 9)
         (agent,) = dump(made, "queues")["sales"]["agents"]
         assert (agent["extension"], agent["state"]) == (None, "free")
+
+
+def test_who_rings_while_he_speaks_is_shown_alike_as_extension_and_as_agent() -> None:
+    """Asterisk's device state 7 (RINGINUSE) is 9 as a hint's: in use and ringing."""
+    made = boards()
+    member = event("QueueMemberStatus", Queue="t175-sales", Interface="PJSIP/t175-annas0phone0", Status="7")
+    made.queues.event("pbx01", member, 9)
+    assert dump(made, "queues")["sales"]["agents"][0]["state"] == state_of("9") == "ringing"
 
 
 def test_parking_and_conferences() -> None:
