@@ -181,6 +181,15 @@ def test_manager_lets_the_right_secret_in(address: str, context: ssl.SSLContext,
         assert "Permission denied" in ami.action("Command", Command="core show version")["Message"]
 
 
+def test_manager_lets_a_program_in_that_returns_before_its_former_session_is_given_up(
+    address: str, context: ssl.SSLContext, cti: dict[str, str]
+) -> None:
+    """As after a crash of its machine, of which Asterisk learns minutes later."""
+    with manager(address, 5039, context) as former, manager(address, 5039, context) as ami:
+        for session in (former, ami):
+            assert session.action("Login", Username=cti["name"], Secret=cti["secret"])["Response"] == "Success"
+
+
 def test_manager_refuses_a_wrong_secret_and_logs_it(
     host: Host, address: str, context: ssl.SSLContext, cti: dict[str, str]
 ) -> None:

@@ -64,4 +64,5 @@ def test_its_limits_are_the_systems(host: Host) -> None:
     main = host.check_output("systemctl show --value --property MainPID %s", UNIT)
     limits = host.check_output("grep 'Max open files' /proc/%s/limits", main)
     assert limits.split()[3:5] == ["4096", "4096"]
+    assert host.check_output("systemctl show --value --property MemoryMax %s", UNIT) == str(512 * 1024**2)
     assert "complain" not in host.check_output("grep ^profile /etc/apparmor.d/centralino-cti")

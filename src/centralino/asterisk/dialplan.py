@@ -3,6 +3,9 @@
 Each tenant has one context. It includes no other and jumps to none that dials anything but the devices which it was
 given; its parking lot is its own. So there is no way from one tenant to another. A number that is not in it is answered
 with 404 by Asterisk itself, before a channel exists.
+
+No pattern ends with ``.`` or ``!``: they match any byte, and what a phone dials may hold CR and LF (``%0D%0A`` in the
+request's URI), which Asterisk would write into the manager's events as it stands, a header or an event of the phone's.
 """
 
 from collections.abc import Iterator
@@ -34,6 +37,9 @@ _WISH_CONTEXT = "centralino-wish"
 
 _RING_SECONDS = 60
 
+_DIGITS = range(2, 9)
+"""How many digits an extension may have (``ExtensionNumber``)."""
+
 _PERSON = f"${{{OWN_EXTENSION}}}"
 _NOTED = f"{PRESENCE_PROVIDER}:${{ARG1}}-${{ARG3}}-{_PERSON}"
 
@@ -55,7 +61,9 @@ exten => s,n,GotoIf(${{DIALPLAN_EXISTS(${{ARG1}}-internal,${{to}},1)}}?forward)
 exten => s,n(here),GotoIf($["${{PRESENCE_STATE({dnd_state("${ARG1}", "${ARG3}")},value)}}"="{DO_NOT_DISTURB}"]?s-BUSY,1)
 exten => s,n(devices),Set({_PASSED}=)
 exten => s,n,Dial(${{ARG2}},{_RING_SECONDS},t${{IF($["{_PERSON}"!=""]?T)}})
-exten => s,n,Goto(s-${{DIALSTATUS}},1)
+exten => s,n,GotoIf(${{DIALPLAN_EXISTS({_RING_CONTEXT},s-${{DIALSTATUS}},1)}}?s-${{DIALSTATUS}},1)
+; out of resources and the like: 503
+exten => s,n,Hangup(34)
 ; Round in a circle, or back to who calls: as if no device were registered.
 exten => s,n(forward),Set({_PASSED}=${{{_PASSED}}}-${{ARG3}})
 exten => s,n,GotoIf($["${{{_PASSED}}}-${{from}}-"=~"-${{to}}-"]?s-CHANUNAVAIL,1)
@@ -67,8 +75,6 @@ exten => s-NOANSWER,1,Hangup(19)
 ; no device is registered: 480
 exten => s-CHANUNAVAIL,1,Hangup(20)
 exten => s-ANSWER,1,Hangup()
-; out of resources and the like: 503
-exten => _s-.,1,Hangup(34)
 
 ; Notes what a person wishes for calls to the own extension: ARG1 is the account code, ARG2 what was dialled, ARG3 the
 ; presence state's kind, ARG4 its value, ARG5 a forward's number. Only who dialled the code himself may (dnid): a phone
@@ -120,13 +126,16 @@ def _codes(tenant: Tenant) -> list[tuple[str, str]]:
     """Return what a tenant's people dial besides numbers: patterns that begin with ``*``, as no extension does."""
     behind = f"${{EXTEN:{len(PARKING_CODE)}}}"
     (quiet, loud), (forward, home) = DND_CODES, FORWARD_CODES
-    # A phone may dial any characters; with those alone that are digits, it is not what was dialled (dnid).
+    # A pattern passes over dashes; with the digits alone, it is not what was dialled (dnid).
     to = f"${{FILTER(0-9,${{EXTEN:{len(forward)}}})}}"
     return [
         (f"_{PARKING_CODE}XXX", f"ParkedCall({parking_lot(tenant.id)},{behind})"),
         (quiet, _wish(tenant, quiet, "dnd", DO_NOT_DISTURB)),
         (loud, _wish(tenant, loud, "dnd", DISTURB)),
-        (f"_{forward}X.", _wish(tenant, f"{forward}{to}", "forward", FORWARDED, to)),
+        *(
+            (f"_{forward}{'X' * digits}", _wish(tenant, f"{forward}{to}", "forward", FORWARDED, to))
+            for digits in _DIGITS
+        ),
         (home, _wish(tenant, home, "forward", DISTURB)),
     ]
 

@@ -12,8 +12,8 @@ _MAX_LINE = 4000
 
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f;\\]")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,79}")
-_EXTENSION = re.compile(r"[A-Za-z0-9_*.-]{1,79}")
-"""A name, or a pattern such as ``_*85XXX``."""
+_EXTENSION = re.compile(r"[A-Za-z0-9_*-]{1,79}")
+"""A name, or a pattern such as ``_*85XXX``; none with ``.`` or ``!``, which match any byte (:mod:`.dialplan`)."""
 
 
 class RenderError(ValueError):

@@ -111,6 +111,9 @@ class Calls:
         if tenant is None or not unique:
             # A masquerade may give a channel that was a tenant's a name that is nobody's.
             return self._join(server, message, now) if known is None else self._set(server, unique, None, now)
+        if known is not None and known.tenant != tenant:
+            # Who talks to whom is nothing that another tenant may be shown.
+            known = None
         get = headers.get
         state = get("ChannelState") or (known.state if known else "")
         linked = get("Linkedid") or (known.linked if known else unique)
@@ -194,9 +197,12 @@ class Calls:
             bridges, joined = self._bridges.setdefault(server, {}), self._joined.get(server, {})
             call = bridges.setdefault(bridge, linked)
             return joined.get(call, call)
-        if message.name == "BridgeLeave":
+        if message.name == "BridgeLeave" or known is None or known.call == linked:
             return linked
-        return known.call if known is not None and known.call != known.linked else linked
+        # Who enters a bridge may bring an older Linkedid, which those in it get without an event; one that comes later
+        # tells of it, and they are in the bridge's call as before.
+        in_bridge = known.call != known.linked or known.call in self._bridges.get(server, {}).values()
+        return known.call if in_bridge else linked
 
     def _bridge(self, server: str, message: Message) -> str | None:
         """Return the bridge that is a call and that an event tells a channel to be in."""

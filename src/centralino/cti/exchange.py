@@ -1,6 +1,8 @@
 """Where events come in and go out: each message once, to the boards, to its tenant's feeds, or to nobody."""
 
+import logging
 import time
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Final
@@ -14,7 +16,11 @@ from centralino.cti.sections import Changes
 from centralino.cti.tenancy import hint_of, tenant_of_event
 from centralino.cti.web.feeds import Feeds
 
+log = logging.getLogger(__name__)
+
 _ASKS_FOR_PICTURE: Final = frozenset(("FullyBooted", "Reload"))
+
+_MOST_COMPLAINTS: Final = 1000
 
 Tracker = Callable[[str, Message, int], Changes]
 
@@ -27,11 +33,14 @@ def now_ms() -> int:
 class Exchange:
     """Receives from all PBXes and tells the feeds."""
 
-    def __init__(self, boards: Boards, feeds: Feeds, answered: Callable[[Message], None] = lambda _: None) -> None:
+    def __init__(
+        self, boards: Boards, feeds: Feeds, answered: Callable[[str, Message], None] = lambda *_: None
+    ) -> None:
         self._boards = boards
         self._feeds = feeds
         self._answered = answered
         self._pictures: dict[Connection, Picture] = {}
+        self._complaints: set[str] = set()
         self._trackers: Mapping[str, tuple[str, Tracker]] = {
             **dict.fromkeys(calls.EVENTS, ("calls", boards.calls.event)),
             **dict.fromkeys(queues.EVENTS, ("queues", boards.queues.event)),
@@ -65,18 +74,24 @@ class Exchange:
         wants_events = self._feeds.wants_events
         now = now_ms()
         for message in messages:
-            if message.headers.get("ActionID", "").startswith(OUR_ACTIONS):
-                picture.answer(message)
-                self._answered(message)
-                continue
-            if message.kind is not Kind.EVENT:
-                continue
-            self._follow(picture, server, message, now)
-            if wants_events:
-                tenant = tenant_of_event(message)
-                if tenant is not None:
-                    self._feeds.event(tenant, server, message)
+            try:
+                self._take(picture, server, message, now, wants_events=wants_events)
+            except Exception as error:  # noqa: BLE001 - whatever it is: it would end the connection, and its return again
+                self._complain(server, message.name, error)
         self._feeds.settle()
+
+    def _take(self, picture: Picture, server: str, message: Message, now: int, *, wants_events: bool) -> None:
+        if message.headers.get("ActionID", "").startswith(OUR_ACTIONS):
+            picture.answer(message)
+            self._answered(server, message)
+            return
+        if message.kind is not Kind.EVENT:
+            return
+        self._follow(picture, server, message, now)
+        if wants_events:
+            tenant = tenant_of_event(message)
+            if tenant is not None:
+                self._feeds.event(tenant, server, message)
 
     def _follow(self, picture: Picture, server: str, message: Message, now: int) -> None:
         name = message.name
@@ -104,8 +119,22 @@ class Exchange:
             picture.want()
 
     def _listed(self, server: str, action: str, messages: list[Message]) -> None:
-        self._tell(self._boards.listed(server, action, messages, now_ms()))
+        try:
+            changes = self._boards.listed(server, action, messages, now_ms())
+        except Exception as error:  # noqa: BLE001 - whatever it is: the other lists are to come, and this one again
+            self._complain(server, action, error)
+            return
+        self._tell(changes)
         self._feeds.settle()
+
+    def _complain(self, server: str, what: str, error: Exception) -> None:
+        """Count an error of ours, and log where it was made, once; its text may hold what callers say."""
+        self._feeds.counts.not_taken[server] += 1
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        complaint = f"pbx {server}: {what[:40]!a} not taken: {type(error).__name__} in {place.filename}:{place.lineno}"
+        if complaint not in self._complaints and len(self._complaints) < _MOST_COMPLAINTS:
+            self._complaints.add(complaint)
+            log.error("%s", complaint)
 
     def _tell(self, changes: Mapping[str, Changes]) -> None:
         for section, tenants in changes.items():

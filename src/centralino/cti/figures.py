@@ -19,6 +19,8 @@ def families(connections: Iterable[Connection], feeds: Feeds, desk: Desk, keys: 
     yield Family("ami_connects_total", "counter", "Log-ins to the PBX.", per_pbx("connects"))
     yield Family("ami_messages_total", "counter", "Messages that the PBX has sent.", per_pbx("messages"))
     yield Family("ami_dropped_frames_total", "counter", "Frames that were too long.", per_pbx("dropped_frames"))
+    not_taken = [({"pbx": pbx.server.name}, float(counts.not_taken[pbx.server.name])) for pbx in pbxes]
+    yield Family("ami_not_taken_total", "counter", "Messages and lists that made an error of ours.", not_taken)
     clients = [({"format": form}, float(number)) for form, number in feeds.numbers().items()]
     yield Family("clients", "gauge", "Browsers that have been let in.", clients)
     refused = [({"reason": reason}, float(number)) for reason, number in sorted(counts.refused.items())]

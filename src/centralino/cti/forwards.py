@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from centralino.contract.names import FORWARDED, PRESENCE_PROVIDER
 from centralino.cti.ami.message import Message
 from centralino.cti.sections import Changes, merge
+from centralino.cti.tenancy import NUMBER
 
 EVENTS: Final = frozenset(("PresenceStateChange",))
 
@@ -19,7 +20,6 @@ ServerOf = Callable[[int, str], str | None]
 """Tenant and number → the PBX that has the extension."""
 
 _PRESENTITY = re.compile(rf"{PRESENCE_PROVIDER}:t([1-9][0-9]{{0,7}})-(dnd|forward)-([0-9]{{2,8}})")
-_DESTINATION = re.compile(r"[0-9]{2,8}")
 
 _Key = tuple[int, str]
 """Tenant and number of an extension."""
@@ -83,7 +83,7 @@ def _take(wishes: dict[_Key, Wish], message: Message) -> _Key | None:
         after = before._replace(dnd=status == "dnd")
     else:
         number = headers.get("Message", "")
-        follows = status == FORWARDED and _DESTINATION.fullmatch(number) is not None
+        follows = status == FORWARDED and NUMBER.fullmatch(number) is not None
         after = before._replace(forward=number if follows else None)
     if after == NOTHING:
         wishes.pop(key, None)

@@ -25,6 +25,8 @@ class Counts:
     """Clients that were not let in, by reason."""
     broken: Counter[str] = field(default_factory=Counter)
     """Connections that ended before their request had come, by reason."""
+    not_taken: Counter[str] = field(default_factory=Counter)
+    """Messages and lists from which nothing was learnt, for they made an error of ours, by PBX."""
     longest_lag: float = 0.0
     """Seconds from an event's arrival to its writing, the longest since it was last asked for."""
 

@@ -7,7 +7,7 @@ from centralino.contract.live import Agent, Queue, State, Waiting
 from centralino.cti.ami.message import Message
 from centralino.cti.calls import ExtensionOf, text
 from centralino.cti.sections import Changes, Shelf
-from centralino.cti.tenancy import own_name, tenant_of
+from centralino.cti.tenancy import NUMBER, own_name, tenant_of
 
 MEMBER_EVENTS: Final = frozenset(
     ("QueueMemberAdded", "QueueMemberPause", "QueueMemberPenalty", "QueueMemberRinginuse", "QueueMemberStatus")
@@ -20,12 +20,12 @@ EVENTS: Final = MEMBER_EVENTS | {
 }
 
 _STATES: Final[dict[str, State]] = {
-    # enum ast_device_state
+    # enum ast_device_state; who rings while he speaks, 7, rings, as his extension does (state_of)
     "1": "free",
     "2": "busy",
     "3": "busy",
     "6": "ringing",
-    "7": "busy",
+    "7": "ringing",
     "8": "held",
 }
 
@@ -106,7 +106,7 @@ class Queues:
         place = interface.removeprefix("hint:").removeprefix("Local/").partition("/")[0]
         number, at, context = place.partition("@")
         if at:
-            return number if tenant_of(context) == tenant and number.isdigit() else None
+            return number if tenant_of(context) == tenant and NUMBER.fullmatch(number) else None
         return self._extension_of(tenant, interface.partition("/")[2])
 
     def _queue(self, content: _Content) -> Queue:

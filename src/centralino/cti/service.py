@@ -16,7 +16,7 @@ from centralino.cti.actions.desk import Desk
 from centralino.cti.ami.connection import Connection
 from centralino.cti.bans import accuse
 from centralino.cti.boards import Boards
-from centralino.cti.config import Config, ConfigError, Panel, Server, load
+from centralino.cti.config import Config, ConfigError, Listen, Metrics, Panel, Server, load
 from centralino.cti.exchange import Exchange
 from centralino.cti.figures import families
 from centralino.cti.metrics import render
@@ -81,6 +81,10 @@ class Service:
         self._pinging: asyncio.Task[None] | None = None
         self._connections: dict[Server, tuple[Connection, asyncio.Task[None]]] = {}
         self._gatekeeper: tuple[Panel, Gatekeeper, asyncio.Task[None]] | None = None
+        self._listens: Listen | None = None
+        """Where browsers are listened for; None where that failed, so that each reload tries it again."""
+        self._measured: Metrics | None = None
+        """Where Prometheus is answered."""
         self._tls: ssl.SSLContext | None = None
         self._ami_tls: ssl.SSLContext | None = None
         self.web = WebServer(config.clients, self._feeds, self._desk, self._claims, self.health, accuse=self._accuse)
@@ -113,7 +117,7 @@ class Service:
 
     async def start(self) -> None:
         """Begin to listen and to connect."""
-        await self._apply(self._config, first=True)
+        await self._apply(self._config)
         self._pinging = asyncio.create_task(self.web.ping())
 
     async def stop(self) -> None:
@@ -144,9 +148,18 @@ class Service:
             await self._apply(config)
         except OSError as error:
             log.error("configuration not reloaded, the running one is kept: cannot listen on %s", error.strerror)  # noqa: TRY400
-            await self._apply(former)
+            await self._return_to(former)
             return
         log.info("configuration reloaded")
+
+    async def _return_to(self, former: Config) -> None:
+        try:
+            await self._apply(former)
+        except OSError as error:
+            log.error(  # noqa: TRY400 - a sentence
+                "the running configuration cannot be kept: cannot listen on %s; free the port and reload again",
+                error.strerror,
+            )
 
     def health(self) -> dict[str, object]:
         """Return what ``/health`` answers."""
@@ -164,16 +177,20 @@ class Service:
         connections = [connection for connection, _ in self._connections.values()]
         return render(families(connections, self._feeds, self._desk, len(self._keys)))
 
-    async def _apply(self, config: Config, *, first: bool = False) -> None:
-        former, self._config = self._config, config
+    async def _apply(self, config: Config) -> None:
+        self._config = config
         self.web.settings = config.clients
         self._apply_panel(config)
-        if first or config.metrics != former.metrics:
+        if config.metrics != self._measured:
+            self._measured = None
             await self.web.listen_for_metrics(config.metrics, self.metrics)
+            self._measured = config.metrics
         # Not for other limits, which hold at once: whoever waits to be accepted would be cut off.
-        if first or config.listen != former.listen:
+        if config.listen != self._listens:
             self._tls = tls_context(config.listen)
+            self._listens = None
             await self.web.listen((str(a) for a in config.listen.addresses), config.listen.port, self._tls)
+            self._listens = config.listen
         elif self._tls is not None and config.listen.tls is not None:
             # The certificate may have been renewed under its old name; it holds for new connections.
             self._tls.load_cert_chain(*config.listen.tls)

@@ -191,7 +191,8 @@ def _names_another(headers: Mapping[str, str], own: str) -> bool:
     )
 
 
-_NUMBER = re.compile(r"[0-9]{2,8}")
+NUMBER: Final = re.compile(r"[0-9]{2,8}")
+"""An extension's number, whole (``ExtensionNumber``): no message for browsers can hold another."""
 
 
 def hint_of(message: Message) -> Hint | None:
@@ -199,7 +200,7 @@ def hint_of(message: Message) -> Hint | None:
     headers = message.headers
     context, number = headers.get("Context", ""), headers.get("Exten", "")
     tenant = tenant_of(context)
-    if tenant is None or context != internal_context(tenant) or not _NUMBER.fullmatch(number):
+    if tenant is None or context != internal_context(tenant) or not NUMBER.fullmatch(number):
         return None
     return Hint(tenant, number, state_of(headers.get("Status", "")), _endpoints(headers.get("Hint", ""), tenant))
 

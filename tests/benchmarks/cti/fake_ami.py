@@ -58,10 +58,14 @@ class FakeAmi:
         """Go away as a crash does."""
         if self._server is not None:
             self._server.close()
-        for writer in tuple(self._writers):
-            writer.transport.abort()
+        self.drop()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=2)
+
+    def drop(self) -> None:
+        """Cut off everybody who is logged in."""
+        for writer in tuple(self._writers):
+            writer.transport.abort()
 
     def send(self, data: bytes) -> None:
         """Send to everybody who is logged in."""

@@ -5,6 +5,7 @@ import json
 import logging
 import ssl
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from centralino.cti.pictures import LISTS
 from tests.benchmarks.cti.fake_ami import event
 from tests.contract.cti.conftest import Stage, message, silence, until
 from tests.contract.cti.panel import Signer
+from tests.contract.cti.test_garbage import request
 
 Run = Callable[[Callable[[Stage], Coroutine[Any, Any, None]]], None]
 
@@ -206,6 +208,9 @@ def test_a_slow_reader_is_bounded_and_gets_the_whole_picture_when_it_reads_again
                 assert (await message(quick))["data"]["Event"] == "Newstate"
                 sent += 1
             assert len(feed.readers) < len(feed.clients), "the slow reader was never set aside"
+            (aside,) = feed.clients - feed.readers
+            line = aside._transport.underlying_transport  # type: ignore[attr-defined] # noqa: SLF001
+            assert not line.is_reading(), "its messages would make answers that nobody takes"
             stage.pbx01.send(long_event)
             await message(quick)
             slow.transport.resume_reading()
@@ -214,6 +219,45 @@ def test_a_slow_reader_is_bounded_and_gets_the_whole_picture_when_it_reads_again
                 received += 1
             assert received == sent, "what came while it was set aside is lost, and nothing else"
             assert len(feed.readers) == len(feed.clients)
+            assert line.is_reading()
+
+    run(scene)
+
+
+def test_pings_are_answered_with_what_they_carry_and_are_counted_as_messages(run: Run) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.live(175) as browser:
+            await message(browser)
+            async with asyncio.timeout(5):
+                for payload in (b"", b"x" * 125):
+                    await (await browser.ping(payload))
+            for number in range(100):
+                await browser.ping(f"and more {number}")
+            assert await refused(browser) == ("too_many_messages", 4429)
+
+    run(scene)
+
+
+def test_who_pings_and_never_reads_takes_no_memory(run: Run) -> None:
+    """Nor needs a token for it: what is answered comes before any."""
+    ping = b"\x89\xfd" + bytes(4) + b"x" * 125
+
+    async def scene(stage: Stage) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", stage.port, ssl=stage.client_context(), limit=1024)
+        writer.write(request("/live"))
+        await reader.readuntil(b"\r\n\r\n")
+        (client,) = stage.service.web._clients  # noqa: SLF001 - nobody outside sees what waits for it
+        line = client._transport.underlying_transport  # type: ignore[union-attr] # noqa: SLF001
+        longest = 0
+        with suppress(ConnectionError):
+            async with asyncio.timeout(20):
+                while stage.service.web.clients:
+                    writer.write(ping * 5000)
+                    # Not for its own queue to be empty: it may stay full once the proxy reads no more.
+                    await asyncio.sleep(0.01)
+                    longest = max(longest, line.get_write_buffer_size())
+                    assert longest < 1_000_000
+        writer.transport.abort()
 
     run(scene)
 

@@ -1,8 +1,12 @@
 """/live: states, isolation, order, and a PBX that goes and comes back."""
 
+import asyncio
 import socket
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
+
+import pytest
 
 from tests.benchmarks.cti.fake_ami import FakeAmi, event
 from tests.contract.cti.conftest import Stage, message, silence, until
@@ -100,6 +104,53 @@ def test_garbage_from_asterisk_stops_nothing(run: Run) -> None:
             stage.pbx01.set(175, "101", 8)
             assert states(await message(browser)) == {"101": "ringing"}
             assert stage.pbx01.logged_in == 1
+
+    run(scene)
+
+
+def test_an_error_of_ours_cuts_nobody_off(
+    run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(text: str) -> int:
+        raise ValueError(text)
+
+    monkeypatch.setattr("centralino.cti.queues._number", fail)
+    caller = {"Queue": "t175-sales", "Position": "a-secret"}
+
+    async def scene(stage: Stage) -> None:
+        async with stage.live(175) as browser:
+            await message(browser)
+            with caplog.at_level("ERROR"):
+                for _ in range(3):
+                    stage.pbx01.send(event("QueueCallerJoin", **caller))
+                stage.pbx01.set(175, "101", 8)
+                assert states(await message(browser)) == {"101": "ringing"}
+                stage.pbx01.listed["QueueStatus"] = [("QueueEntry", caller)]
+                stage.pbx01.hints[175, "102"] = 1
+                stage.pbx01.send(event("Reload"))
+                assert states(await message(browser)) == {"102": "busy"}
+                await until(lambda: b'ami_not_taken_total{pbx="pbx01"} 4\n' in stage.service.metrics())
+        assert [sent["Action"] for sent in stage.pbx01.sent].count("Login") == 1
+        assert [name for name in ("'QueueCallerJoin'", "'QueueStatus'") if caplog.text.count(name) != 1] == []
+        assert "a-secret" not in caplog.text
+
+    run(scene)
+
+
+@pytest.mark.parametrize(("steady", "few"), [(5.0, True), (0.0, False)])
+def test_a_pbx_that_is_lost_right_after_each_log_in_is_not_hurried(
+    run: Run, monkeypatch: pytest.MonkeyPatch, *, steady: float, few: bool
+) -> None:
+    monkeypatch.setattr("centralino.cti.ami.connection.STEADY", steady)
+
+    async def scene(stage: Stage) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(3):
+                while True:
+                    stage.pbx01.drop()
+                    await asyncio.sleep(0.02)
+        log_ins = [sent["Action"] for sent in stage.pbx01.sent].count("Login")
+        assert (log_ins < 9) == few, f"{log_ins} log-ins in 3 seconds"
 
     run(scene)
 

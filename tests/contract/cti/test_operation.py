@@ -1,6 +1,7 @@
 """What operators rely on: metrics, pings, and a reload that cannot break what runs."""
 
 import asyncio
+import errno
 import logging
 import socket
 from collections.abc import Callable, Coroutine
@@ -87,6 +88,34 @@ def test_a_client_that_answers_no_ping_is_let_go(run: Run, monkeypatch: pytest.M
             writer.close()
             for _ in range(3):
                 assert (await message(lively, heartbeats=True))["type"] == "heartbeat"
+
+    run(scene)
+
+
+def test_a_reload_that_can_listen_nowhere_is_made_good_by_the_next(
+    run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Somebody else takes the former port just when it is free."""
+
+    async def scene(stage: Stage) -> None:
+        web, text = stage.service.web, stage.config_path.read_text()
+
+        async def in_use(*_: object) -> None:
+            web.stop_listening()
+            raise OSError(errno.EADDRINUSE, "port 1 (in use)")
+
+        with monkeypatch.context() as patched, caplog.at_level(logging.ERROR):
+            patched.setattr(web, "listen", in_use)
+            stage.config_path.write_text(text.replace(f"port = {stage.port}\n", f"port = {free_port()}\n"))
+            await stage.service.reload()
+            assert "free the port and reload again" in caplog.text
+            with pytest.raises(ConnectionRefusedError):
+                async with stage.live(175):
+                    pass
+        stage.config_path.write_text(text)
+        await stage.service.reload()
+        async with stage.live(175) as browser:
+            assert (await message(browser))["type"] == "snapshot"
 
     run(scene)
 

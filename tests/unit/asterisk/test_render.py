@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from centralino.asterisk.cli import RELOADS
 from centralino.asterisk.objects import Kind, Object
 from centralino.asterisk.render import RENDERERS, render
-from centralino.asterisk.text import RenderError
+from centralino.asterisk.text import RenderError, step
 from centralino.contract.names import tenant_of
 from centralino.contract.snapshot import Device, Extension, Snapshot, Tenant
 from tests.unit.asterisk.snapshots import device, snapshot, snapshots
@@ -65,15 +65,27 @@ def test_each_tenant_has_a_parking_lot_and_takes_calls_from_its_own_alone() -> N
 def test_codes_set_what_the_ring_reads_of_the_same_tenant() -> None:
     """What both do is tried in molecule/cti, on Asterisk."""
     contexts = _contexts(render(snapshot()).files["extensions.conf"])
+    forwards = [f"_*72{'X' * digits}" for digits in range(2, 9)]
     for tenant in ("t9", "t175"):
         body = contexts[f"{tenant}-internal"]
         wishes = re.findall(r"exten => (\S+),1,Gosub\(centralino-wish,s,1\((\w+),", body)
-        assert wishes == [(code, tenant) for code in ("*78", "*79", "_*72X.", "*73")]
+        assert wishes == [(code, tenant) for code in ("*78", "*79", *forwards, "*73")]
     ring, note = contexts["centralino-ring"], contexts["centralino-wish"]
     for kind in ("dnd", "forward"):
         assert f"PRESENCE_STATE(CustomPresence:${{ARG1}}-{kind}-${{ARG3}})" in re.sub(r",(value|message)\)", ")", ring)
     assert "Set(PRESENCE_STATE(CustomPresence:${ARG1}-${ARG3}-${CENTRALINO_EXTENSION})=" in note
     assert set(re.findall(r"Goto\((\S+),\S+,1\)", ring)) == {"${ARG1}-internal"}
+
+
+def test_no_pattern_matches_what_is_no_digit() -> None:
+    """``.`` and ``!`` match CR and LF, too: who dials ``*721%0D%0AEvent:…`` would write the manager's events."""
+    extensions = re.findall(r"(?m)^exten => ([^,]+),", render(snapshot()).files["extensions.conf"])
+    patterns = [extension for extension in extensions if extension.startswith("_")]
+    assert patterns
+    assert [pattern for pattern in patterns if not re.fullmatch(r"_[0-9*X]+", pattern)] == []
+    for pattern in ("_*72X.", "_X!"):
+        with pytest.raises(RenderError):
+            step(pattern, "1", "Hangup()")
 
 
 def test_the_order_of_a_snapshot_changes_nothing() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from centralino.cti.ami.message import Kind, Message
 from centralino.cti.boards import Boards
-from centralino.cti.state import Hint
+from centralino.cti.state import Hint, state_of
 
 ANNA = "PJSIP/t175-annas0phone0-00000001"
 TRUNK = "PJSIP/carrier-00000002"
@@ -56,11 +56,17 @@ def test_a_channel_that_becomes_nobodys_is_a_call_no_more() -> None:
 
 def test_a_masquerade_to_another_tenant_moves_the_call() -> None:
     made = boards()
-    made.calls.event("pbx01", event("Newchannel", Channel=ANNA, Uniqueid="1", Linkedid="1", ChannelState="6"), 5)
+    who = {"CallerIDNum": "101", "CallerIDName": "Anna", "ConnectedLineNum": "0891", "ConnectedLineName": "Dr. Who"}
+    begin = event("Newchannel", Channel=ANNA, Uniqueid="1", Linkedid="1", ChannelState="6", **who)
+    made.calls.event("pbx01", begin, 5)
+    made.calls.event("pbx01", event("Hold", Channel=ANNA, Uniqueid="1"), 6)
     moved = event("Rename", Channel=ANNA, Newname="PJSIP/t176-somebody0000-00000009", Uniqueid="1")
     assert made.calls.event("pbx01", moved, 7) == {175: {"pbx01:1"}, 176: {"pbx01:1"}}
     assert dump(made, "calls") == {}
-    assert len(dump(made, "calls", 176)) == 1
+    (call,) = dump(made, "calls", 176).values()
+    told = [(party["number"], party["name"], party["state"]) for party in call["parties"]]
+    assert told == [("", "", "dialling"), ("", "", None)], "nothing of the former tenant's call is carried over"
+    assert call["since"] == 7
 
 
 def test_two_pbxes_may_use_the_same_identifiers() -> None:
@@ -107,6 +113,27 @@ def test_a_queues_callers_move_up_and_its_agents_come_and_go() -> None:
     assert take("pbx01", event("QueueMemberAdded", **added | {"Queue": "default"}), 9) == {}
 
 
+@pytest.mark.parametrize("number", ["1", "015112345678", "\N{FULLWIDTH DIGIT ONE}23", "101\n", ""])
+def test_an_agent_that_is_no_extension_is_shown_without_one(number: str) -> None:
+    """A mobile phone, say: an Agent with such a number could not be made, and its queue's list not be taken."""
+    made = boards()
+    member = {"Queue": "t175-sales", "Name": "Anna", "Status": "1"}
+    for name, place in (("QueueMember", "Location"), ("QueueMemberAdded", "Interface")):
+        line = {place: f"Local/{number}@t175-outbound/n"}
+        made.queues.replace("pbx01", [event(name, **member, **line)], 9)
+        made.queues.event("pbx01", event(name, **member, **line), 9)
+        (agent,) = dump(made, "queues")["sales"]["agents"]
+        assert (agent["extension"], agent["state"]) == (None, "free")
+
+
+def test_who_rings_while_he_speaks_is_shown_alike_as_extension_and_as_agent() -> None:
+    """Asterisk's device state 7 (RINGINUSE) is 9 as a hint's: in use and ringing."""
+    made = boards()
+    member = event("QueueMemberStatus", Queue="t175-sales", Interface="PJSIP/t175-annas0phone0", Status="7")
+    made.queues.event("pbx01", member, 9)
+    assert dump(made, "queues")["sales"]["agents"][0]["state"] == state_of("9") == "ringing"
+
+
 def test_parking_and_conferences() -> None:
     made = boards()
     lot = {"Parkinglot": "t175-lot", "ParkingSpace": "701", "ParkeeChannel": ANNA, "ParkeeCallerIDNum": "101"}
@@ -125,6 +152,7 @@ def test_parking_and_conferences() -> None:
 
 
 BERT = "PJSIP/t175-berts0phone0-00000002"
+CARL = "PJSIP/t175-carls0phone0-00000003"
 LOCAL = "Local/101@t175-internal-00000001;1"
 
 
@@ -183,6 +211,41 @@ def test_a_call_that_is_taken_from_a_parking_space_is_one() -> None:
             made.calls.event("pbx01", message, 6)
         (call,) = dump(made, "calls").values()
         assert [party["channel"] for party in call["parties"]] == [ANNA, BERT]
+
+
+@pytest.mark.parametrize("transferee", [CARL, TRUNK])
+def test_a_phones_attended_transfer_leaves_one_call(transferee: str) -> None:
+    """As Asterisk 22.10 tells a REFER with Replaces: the transferee brings the newer bridge its older Linkedid."""
+    made = boards()
+    second = ANNA.replace("01", "05")
+    for channel, unique, linked in ((ANNA, "1", "1"), (transferee, "2", "1"), (second, "3", "3"), (BERT, "4", "3")):
+        begin = event("Newchannel", Channel=channel, Uniqueid=unique, Linkedid=linked, ChannelState="6")
+        made.calls.event("pbx01", begin, 5)
+        made.calls.event("pbx01", enter(channel, unique, linked, f"bridge{linked}"), 5)
+    assert len(dump(made, "calls")) == 2
+
+    def later(name: str, channel: str, unique: str, linked: str, **headers: str) -> Message:
+        return event(name, Channel=channel, Uniqueid=unique, Linkedid=linked, ChannelState="6", **headers)
+
+    for message in (
+        later("BridgeLeave", transferee, "2", "1", BridgeUniqueid="bridge1"),
+        enter(transferee, "2", "1", "bridge3"),
+        later("BridgeLeave", second, "3", "1", BridgeUniqueid="bridge3"),
+        later("NewConnectedLine", BERT, "4", "1", ConnectedLineNum="103"),
+        later("NewConnectedLine", transferee, "2", "1", ConnectedLineNum="102"),
+        later("BridgeLeave", ANNA, "1", "1", BridgeUniqueid="bridge1"),
+        event("BridgeDestroy", BridgeUniqueid="bridge1"),
+        later("Hangup", second, "3", "1"),
+        later("Hangup", ANNA, "1", "1"),
+    ):
+        made.calls.event("pbx01", message, 6)
+    ((key, call),) = dump(made, "calls").items()
+    assert key == "pbx01:3"
+    own = [transferee, BERT] if transferee == CARL else [BERT, None]
+    assert [party["channel"] for party in call["parties"]] == own
+    left = later("BridgeLeave", BERT, "4", "1", BridgeUniqueid="bridge3")
+    made.calls.event("pbx01", left, 7)
+    assert "pbx01:1" in dump(made, "calls"), "outside of any bridge it is in the call that Asterisk says"
 
 
 @pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])

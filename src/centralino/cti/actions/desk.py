@@ -58,7 +58,8 @@ class Desk:
         self._facts = Facts(boards)
         self._send = send
         self._server_ids = server_ids
-        self._questions: dict[str, _Question] = {}
+        self._questions: dict[tuple[str, str], _Question] = {}
+        """PBX and ActionID → what waits for that PBX's answer."""
         self._buckets: dict[str, Bucket] = {}
 
     def live(self, asker: Asker, claims: Claims, document: dict[str, Any]) -> None:
@@ -99,12 +100,13 @@ class Desk:
 
         self._carry_out(asker, claims, told, action, decided, live=False)
 
-    def answered(self, message: Message) -> None:
-        """Take what a PBX answered."""
-        question = self._questions.get(message.headers.get("ActionID", ""))
-        if question is None or message.kind is not Kind.RESPONSE:
+    def answered(self, server: str, message: Message) -> None:
+        """Take what a PBX answered; what was asked of another one is not answered by it."""
+        if message.kind is not Kind.RESPONSE:
             return
-        del self._questions[message.headers["ActionID"]]
+        question = self._questions.pop((server, message.headers.get("ActionID", "")), None)
+        if question is None:
+            return
         question.timer.cancel()
         well = message.name == "Success"
         self.carried_out += well
@@ -128,11 +130,14 @@ class Desk:
         except RefusedError as refusal:
             self._refuse(asker, claims, told, refusal, action)
             return
-        timer = asyncio.get_running_loop().call_later(ANSWER_TIMEOUT, self._unanswered, action_id)
-        self._questions[action_id] = _Question(asker, claims, order, told, live, timer)
+        key = (order.server, action_id)
+        timer = asyncio.get_running_loop().call_later(ANSWER_TIMEOUT, self._unanswered, key)
+        self._questions[key] = _Question(asker, claims, order, told, live, timer)
 
-    def _unanswered(self, action_id: str) -> None:
-        question = self._questions.pop(action_id)
+    def _unanswered(self, key: tuple[str, str]) -> None:
+        question = self._questions.pop(key, None)
+        if question is None:
+            return
         refusal = RefusedError("no_answer", "your PBX has not answered; whether it was done is not known")
         self._refuse(question.asker, question.claims, question.told, refusal, question.order.action)
 

@@ -82,7 +82,9 @@ Check = Callable[[Actor, str], None]
 
 _DIALLED = re.compile(r"[0-9*#+]{1,32}")
 _NUMBER = re.compile(r"[0-9]{1,6}")
-_TEXT = re.compile(r"[^\x00-\x1f\x7f]{0,80}")
+_TEXT = re.compile(r"[^\x00-\x1f\x7f,;|]{0,80}")
+"""app_queue writes a queue's members into Asterisk's database unescaped, and after a restart splits them at ``,`` and
+``|``, their fields at ``;``: a text with these in it would then be one more member, the line of any tenant."""
 _LOCAL = re.compile(r"Local/([0-9]{2,8})@([a-z0-9-]{1,79})(?:/n)?")
 
 
@@ -161,7 +163,7 @@ def _caller_id(actor: Actor, value: str) -> None:
 
 _dialled = _shape(_DIALLED, "write a number: digits, *, # and +, at most 32")
 _number = _shape(_NUMBER, "write a whole number of at most 6 digits")
-_text = _shape(_TEXT, "write one line of at most 80 characters")
+_text = _shape(_TEXT, "write one line of at most 80 characters, without comma, semicolon and vertical bar")
 _truth = _one_of("true", "false", "yes", "no", "1", "0")
 _context = _own(internal_context)
 _first = _one_of("1")
@@ -174,10 +176,17 @@ class Rule:
     name: str
     fields: Mapping[str, Check]
     required: frozenset[str]
+    always: Mapping[str, str]
+    """What is sent whatever was written."""
 
 
-def _rule(name: str, required: Mapping[str, Check], optional: Mapping[str, Check]) -> Rule:
-    return Rule(name, {**required, **optional}, frozenset(required))
+def _rule(
+    name: str,
+    required: Mapping[str, Check],
+    optional: Mapping[str, Check],
+    always: Mapping[str, str] = {},
+) -> Rule:
+    return Rule(name, {**required, **optional}, frozenset(required), always)
 
 
 _TO = {"Exten": _dialled}
@@ -195,6 +204,8 @@ RULES: Final[Mapping[str, Rule]] = {
                 "Async": _truth,
                 "Account": _own(account_code),
             },
+            # Else Asterisk reads no other action of the connection, and sends no event, until the phone has answered.
+            {"Async": "true"},
         ),
         _rule("Hangup", {"Channel": _channel}, {"Cause": _number}),
         _rule("Redirect", {"Channel": _channel, **_TO, **_PLACE}, {}),
@@ -236,7 +247,7 @@ def decide(actor: Actor, action: str, fields: Mapping[str, str]) -> Order:
     for name in rule.fields:
         if name in rule.required and name not in taken:
             raise RefusedError("field_missing", f"{rule.name} needs {name}", name)
-    return Order(_server(actor, taken), rule.name, taken)
+    return Order(_server(actor, taken), rule.name, {**taken, **rule.always})
 
 
 def _verify(actor: Actor, check: Check, name: str, value: str) -> None:

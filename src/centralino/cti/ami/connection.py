@@ -8,6 +8,7 @@ import logging
 import random
 import ssl
 from collections.abc import Callable, Iterable, Mapping
+from itertools import count
 from typing import Final, Protocol, override
 
 import aiofastnet
@@ -26,6 +27,8 @@ PING_INTERVAL = 5.0
 FIRST_DELAY = 0.2
 LONGEST_DELAY = 2.0
 """Seconds between attempts. Short: a PBX that returns must be shown truthfully within 5 seconds."""
+STEADY = 5.0
+"""Seconds that a connection must last for the delay to begin anew; one that ends sooner may do so each time."""
 REFUSED_DELAY = 15.0
 """After a refused log-in: repeating it quickly looks like an attack to the PBX's ban rules."""
 
@@ -35,6 +38,8 @@ that is read at once, stay taken after a burst."""
 
 OUR_ACTIONS = "centralino-"
 """Every ``ActionID`` of ours begins so; what carries one is an answer to us and for no client."""
+_SERIALS: Final = count(1)
+"""Of all connections together: one that is made anew must not give a number again that somebody waits for."""
 
 
 class Receiver(Protocol):
@@ -92,7 +97,6 @@ class Connection:
         self._transport: asyncio.Transport | None = None
         self._login: asyncio.Future[Message] | None = None
         self._login_id = ""
-        self._serial = 0
         self._delay = FIRST_DELAY
         self._complaint = ""
 
@@ -119,8 +123,7 @@ class Connection:
 
     def send(self, action: str, fields: Mapping[str, str] = {}) -> str:
         """Send an action and return its ActionID; its answers come through :meth:`Receiver.received`."""
-        self._serial += 1
-        action_id = f"{OUR_ACTIONS}{self._serial}"
+        action_id = f"{OUR_ACTIONS}{next(_SERIALS)}"
         if self._transport is not None:
             self._transport.write(actions.encode(action, {"ActionID": action_id, **fields}))
         return action_id
@@ -130,12 +133,12 @@ class Connection:
         loop = asyncio.get_running_loop()
         self._login = loop.create_future()
         transport, stream = await self._connect()
+        since = loop.time()
         self._transport, self._stream = transport, stream
         try:
             await self._log_in(stream)
             self.up = True
             self.connects += 1
-            self._delay, self._complaint = FIRST_DELAY, ""
             log.info("pbx %s: connected", self.server.name)
             self._receiver.connected(self)
             await self._watch(stream)
@@ -145,6 +148,8 @@ class Connection:
             transport.abort()
             if self.up:
                 self.up = False
+                if loop.time() - since >= STEADY:
+                    self._delay, self._complaint = FIRST_DELAY, ""
                 self._receiver.disconnected(self)
 
     async def _connect(self) -> tuple[asyncio.Transport, _Stream]:

@@ -113,11 +113,14 @@ class Client(WSListener):
 
     def ping(self) -> None:
         """Ask whether it is still there; cut the line where the last question was not answered."""
+        if self._slow:
+            # It is not read from, and has a time limit of its own.
+            return
         if not self._alive and self._transport is not None:
             self._house.feeds.counts.let_go += 1
             log.info("client gone: it answers no ping: user=%s address=%s", self._user, self.address)
             self._transport.disconnect(graceful=False)
-        elif not self._slow:
+        else:
             self._alive = False
             self.write(frames.PING)
 
@@ -160,6 +163,9 @@ class Client(WSListener):
             return
         elif not self._bucket.take(time.monotonic()):
             self._refuse(CLOSE_LIMIT, "too_many_messages", "too many messages: send fewer")
+        elif kind == WSMsgType.PING:
+            # Its own payload (RFC 6455 §5.5.3).
+            transport.send_pong(frame.get_payload_as_bytes())
         elif kind == WSMsgType.BINARY:
             self._error("binary", "binary messages are not taken: send JSON as text")
         else:
@@ -181,7 +187,10 @@ class Client(WSListener):
 
     @override
     def pause_writing(self) -> None:
-        """Lose the place in the feed: the queue is as long as it may be."""
+        """Read no more, and lose the place in the feed: the queue is as long as it may be."""
+        # First of all, for whoever sends without reading makes answers that nobody takes.
+        if self._transport is not None:
+            self._transport.underlying_transport.pause_reading()
         self._slow = True
         if self._feed is not None:
             self._house.feeds.counts.slow += 1
@@ -190,8 +199,12 @@ class Client(WSListener):
 
     @override
     def resume_writing(self) -> None:
-        """Take the place again, with a snapshot for what was missed."""
+        """Read again, and take the place again, with a snapshot for what was missed."""
         self._slow = False
+        # What it has answered meanwhile may not have been read yet.
+        self._alive = True
+        if self._transport is not None:
+            self._transport.underlying_transport.resume_reading()
         if self._feed is not None and not self._closing:
             self._set_timer(None, None)
             self._feed.readers.add(self)

@@ -50,7 +50,7 @@ class _Visitor(WSProtocol):  # type: ignore[misc] # as above
             20.0,
             20.0,
             WSAutoPingStrategy.PING_WHEN_IDLE,
-            True,  # answers pings
+            False,  # answers pings: the client does, whose bucket counts them
             max_frame_size,
             None,  # headers, of a client
             1024,  # bytes of its buffer at first
