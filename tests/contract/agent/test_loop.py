@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from centralino.agent.apply import Applier
+from centralino.agent.apply import Applier, NotInTimeError
 from centralino.agent.config import Panel as Settings
 from centralino.agent.connection import PanelError
-from centralino.agent.loop import Agent
+from centralino.agent.loop import _TRIES, Agent
 from centralino.agent.panel import PanelClient
 from centralino.agent.store import Store
+from centralino.asterisk.cli import AsteriskError
 from centralino.contract.result import ApplyResult
 from centralino.contract.snapshot import Snapshot, Tenant
 from tests.contract.agent.server import Authority, Panel, reply, serve
@@ -21,18 +22,22 @@ TWO = Snapshot(pbx="pbx01", tenants=(Tenant(id=2, name="Two"),))
 
 
 class AppliedOnPaper(Applier):
-    """Accepts every snapshot but ``unloadable`` without an Asterisk, and remembers them."""
+    """Accepts every snapshot but ``unloadable`` without an Asterisk, and remembers them; ``late`` more take long."""
 
     def __init__(self, store: Store) -> None:
         super().__init__(store, Path("/nowhere"))
         self._papers = store
         self.applied: list[Snapshot] = []
         self.unloadable: Snapshot | None = None
+        self.late = 0
 
-    def apply(self, snapshot: Snapshot) -> ApplyResult:
+    def apply(self, snapshot: Snapshot, *, last: bool = False) -> ApplyResult:
         self.applied.append(snapshot)
         self._papers.propose(snapshot)
-        refused = snapshot == self.unloadable
+        late, self.late = self.late > 0, self.late - 1
+        if late and not last:
+            raise NotInTimeError("the trial start is not done")
+        refused = snapshot == self.unloadable or late
         if refused:
             self._papers.withdraw()
         else:
@@ -122,3 +127,32 @@ def test_a_start_looks_at_what_should_run_before_it_asks(stage: Stage) -> None:
     stage.agent.step()
     assert stage.applier.applied == [ONE]
     assert stage.panel.requests == []
+
+
+def test_a_snapshot_that_is_not_loaded_in_time_is_tried_again_before_anything_is_told(stage: Stage) -> None:
+    stage.applier.late = _TRIES - 1
+    stage.publish(ONE)
+    for _ in range(_TRIES - 1):
+        with pytest.raises(AsteriskError):
+            stage.agent.step()
+        assert stage.store.result() is None
+    stage.agent.step()
+    assert stage.applier.applied == [ONE] * _TRIES
+    assert (told := stage.store.result())
+    assert told.outcome == "live"
+
+
+def test_a_snapshot_that_is_never_loaded_in_time_is_told_as_refused(stage: Stage) -> None:
+    stage.applier.late = 100
+    stage.publish(ONE)
+    for _ in range(_TRIES - 1):
+        with pytest.raises(AsteriskError):
+            stage.agent.step()
+    stage.agent.step()
+    assert (told := stage.store.result())
+    assert (told.outcome, stage.store.proposed()) == ("refused", None)
+    stage.panel.answer = reply(204)
+    stage.agent.step()
+    stage.publish(TWO)  # another one has all its tries again
+    with pytest.raises(AsteriskError):
+        stage.agent.step()
