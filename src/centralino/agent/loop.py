@@ -13,7 +13,7 @@ from centralino.agent.connection import PanelError
 from centralino.agent.panel import NothingPublishedError, PanelClient
 from centralino.agent.store import Store
 from centralino.asterisk.cli import AsteriskError
-from centralino.contract.snapshot import Snapshot
+from centralino.contract.snapshot import Snapshot, etag_in
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,9 @@ class Agent:
         self._backoff = Backoff()
         self._told = ""
         self._handled: str | None = None
-        """The etag of the snapshot that was applied or refused last. A restart forgets it and so tries once more."""
+        """The tag of the publication that was applied or refused last. A restart forgets it and so tries once more."""
+        self._offered = ""
+        """The tag under which the panel has given a snapshot last."""
         self._late = 0
         """How often in a row Asterisk has not loaded the snapshot in time."""
 
@@ -77,9 +79,10 @@ class Agent:
             self._store.drop_result()
         else:
             started = time.monotonic()
-            snapshot = self._panel.fetch(self._pbx, self._handled)
-            if snapshot and snapshot.etag != self._handled:
-                self._apply(snapshot)
+            published = self._panel.fetch(self._pbx, self._handled)
+            if published and published.tag != self._handled:
+                self._offered = published.tag
+                self._apply(published.snapshot)
             elif (spent := time.monotonic() - started) < _LEAST_SECONDS:
                 time.sleep(_LEAST_SECONDS - spent)
 
@@ -91,7 +94,7 @@ class Agent:
             raise
         self._late = 0
         self._store.keep_result(result)
-        self._handled = snapshot.etag
+        self._handled = self._offered if etag_in(self._offered) == snapshot.etag else snapshot.etag
 
     def _tell(self, level: int, text: str) -> None:
         """Log a trouble once, however long it lasts."""

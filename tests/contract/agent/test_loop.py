@@ -14,7 +14,7 @@ from centralino.agent.panel import PanelClient
 from centralino.agent.store import Store
 from centralino.asterisk.cli import AsteriskError
 from centralino.contract.result import ApplyResult
-from centralino.contract.snapshot import Snapshot, Tenant
+from centralino.contract.snapshot import Snapshot, Tenant, publication_tag
 from tests.contract.agent.server import Authority, Panel, reply, serve
 
 ONE = Snapshot(pbx="pbx01", tenants=(Tenant(id=1, name="One"),))
@@ -62,8 +62,9 @@ class Stage:
         self.applier = AppliedOnPaper(self.store)
         self.agent = Agent("pbx01", self.store, self.applier, PanelClient(settings, wait=2))
 
-    def publish(self, snapshot: Snapshot) -> None:
-        self.panel.answer = reply(200, snapshot.document(), ETag=f'"{snapshot.etag}"')
+    def publish(self, snapshot: Snapshot, number: int | None = None) -> None:
+        tag = publication_tag(snapshot.etag, number)
+        self.panel.answer = reply(200, snapshot.document(), ETag=f'"{tag}"')
 
 
 @pytest.fixture
@@ -110,6 +111,32 @@ def test_a_refused_snapshot_is_not_asked_for_again(stage: Stage) -> None:
     stage.agent.step()
     assert stage.panel.requests[-1].etag == f'"{ONE.etag}"'
     assert stage.applier.applied == [ONE]
+
+
+def test_a_refused_snapshot_that_is_published_again_is_tried_once_more(stage: Stage) -> None:
+    stage.applier.unloadable = ONE
+    stage.publish(ONE)
+    stage.agent.step()
+    for _ in range(2):  # the second time it is the same publication
+        stage.panel.answer = reply(204)
+        stage.agent.step()
+        stage.publish(ONE, 2)
+        stage.agent.step()
+    assert stage.panel.requests[-1].etag == f'"{ONE.etag}.2"'
+    assert stage.applier.applied == [ONE, ONE]
+
+
+def test_a_publication_that_takes_two_tries_is_not_asked_for_again(stage: Stage) -> None:
+    stage.applier.late = 1
+    stage.publish(ONE, 2)
+    with pytest.raises(AsteriskError):
+        stage.agent.step()
+    stage.agent.step()  # from what the store has
+    stage.panel.answer = reply(204)
+    stage.agent.step()
+    stage.panel.answer = reply(304)
+    stage.agent.step()
+    assert stage.panel.requests[-1].etag == f'"{ONE.etag}.2"'
 
 
 def test_a_start_takes_up_an_unfinished_apply_before_it_asks(stage: Stage) -> None:
