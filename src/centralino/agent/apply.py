@@ -9,6 +9,7 @@ from typing import Literal
 
 from centralino.agent import candidate
 from centralino.agent.store import Store
+from centralino.asterisk import wishes
 from centralino.asterisk.cli import Asterisk, AsteriskError
 from centralino.asterisk.objects import Objects, changed_files, differences
 from centralino.asterisk.render import render
@@ -48,8 +49,8 @@ class Applier:
         With ``last``, a snapshot that Asterisk does not load in time is given up as one that it does not load.
 
         Raises:
-            AsteriskError: where the live Asterisk does not answer before anything was changed. The snapshot stays
-                proposed: apply it again later.
+            AsteriskError: where the live Asterisk does not answer before anything was changed, or when all but
+                forgotten wishes is as it should be. The snapshot stays proposed: apply it again later.
             NotInTimeError: as before, but what runs was left or is back. How often to try is the caller's matter.
 
         """
@@ -91,7 +92,7 @@ class Applier:
             store.propose(snapshot)
         loaded = self._live.objects()
         if store.current() == name and not differences(release.objects, loaded):
-            return self._accept("it was live already")
+            return self._accept(snapshot, "it was live already")
 
         log.info("release %s, %d tenants: trial start", name, len(snapshot.tenants))
         path = store.release(name)
@@ -115,13 +116,23 @@ class Applier:
         if wrong:
             log.error("release %s: %s; going back", name, wrong)
             return _Outcome("reverted", f"the running Asterisk did not take it: {wrong}. {self._return()}")
-        return self._accept(f"reloaded {' and '.join(changed) or 'nothing'}")
+        return self._accept(snapshot, f"reloaded {' and '.join(changed) or 'nothing'}")
 
-    def _accept(self, message: str) -> _Outcome:
+    def _accept(self, snapshot: Snapshot, message: str) -> _Outcome:
+        # Before the snapshot is accepted: after a crash this comes once more, and knows what was accepted before.
+        self._end_wishes(snapshot)
         if self._store.proposed() is not None:
             self._store.accept()
         self._store.prune()
         return _Outcome("live", message)
+
+    def _end_wishes(self, snapshot: Snapshot) -> None:
+        """End the forwards and do-not-disturbs of whoever has no extension any more."""
+        kept = wishes.listed(self._live.command(wishes.LISTING))
+        for wish in wishes.left_behind(kept, self._store.accepted(), snapshot):
+            log.info("%s: ended, for its extension is gone or another", wish.name)
+            for command in wishes.ending(wish):
+                self._live.command(command)
 
     def _refuse(self, wrong: str) -> _Outcome:
         if self._store.swapped():  # a crash has left an earlier try of this release swapped in

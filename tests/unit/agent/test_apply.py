@@ -24,8 +24,15 @@ def snapshot(endpoint: str) -> Snapshot:
 ONE, TWO = snapshot("t1-aaaaaaaaaaaa"), snapshot("t1-bbbbbbbbbbbb")
 
 
+class KilledError(Exception):
+    """The agent ends here."""
+
+
 class AsteriskOnPaper(Asterisk):
-    """Has loaded the release that was current at its last reload; ``away`` when it does not answer after that."""
+    """Has loaded the release that was current at its last reload, and keeps presence states.
+
+    With ``leaves`` it goes ``away`` at the next; at ``dies_at`` whoever asks is killed.
+    """
 
     def __init__(self, store: Store) -> None:
         super().__init__(Path("/nowhere"))
@@ -33,6 +40,9 @@ class AsteriskOnPaper(Asterisk):
         self._loaded: str | None = None
         self.leaves = False
         self.away = False
+        self.states: dict[str, str] = {}
+        self.told: list[str] = []
+        self.dies_at = ""
 
     def reload(self, files: tuple[str, ...]) -> None:
         self.command("")
@@ -48,9 +58,20 @@ class AsteriskOnPaper(Asterisk):
         self._loaded, self.away, self.leaves = self._store.current(), False, False
 
     def command(self, text: str, *, seconds: float = 0) -> str:
-        del text, seconds
+        del seconds
         if self.away:
             raise AsteriskError("Asterisk does not answer")
+        if self.dies_at and text.startswith(self.dies_at):
+            raise KilledError
+        match text.split():
+            case ["database", "show", family]:
+                lines = (f"{f'/{family}/{name}':50}: {state:25}\n" for name, state in self.states.items())
+                return "".join(lines) + f"{len(self.states)} results found.\n"
+            case ["presencestate", "change", name, state]:
+                self.states[name.removeprefix("CustomPresence:")] = state
+                self.told.append(f"{name} {state}")
+            case ["database", "del", "CustomPresence", name]:
+                del self.states[name]
         return ""
 
 
@@ -119,3 +140,45 @@ def test_an_asterisk_that_leaves_to_the_last_has_what_ran_before(pbx: Pbx) -> No
     assert result.outcome == "reverted"
     assert "restart Asterisk" in result.message
     assert (pbx.store.proposed(), pbx.store.accepted(), pbx.store.current()) == (None, ONE, former)
+
+
+NOBODY = Snapshot(pbx="pbx01", tenants=(Tenant(id=1, name="One"),))
+WISHES = {"t1-forward-101": "xa,forward,103", "t1-dnd-101": "dnd,dnd,", "lamp": "away"}
+
+
+def test_who_gets_a_number_later_does_not_get_its_former_forward(pbx: Pbx) -> None:
+    pbx.live.states = dict(WISHES)
+    assert pbx.applier.apply(ONE).outcome == "live"
+    assert pbx.live.states == WISHES
+    pbx.applier.apply(NOBODY)
+    assert pbx.live.states == {"lamp": "away"}
+    assert pbx.live.told == [
+        "CustomPresence:t1-forward-101 available,forward,",
+        "CustomPresence:t1-dnd-101 available,dnd,",
+    ]
+
+
+def test_who_gets_a_number_at_once_does_not_get_its_former_forward(pbx: Pbx) -> None:
+    pbx.live.states = dict(WISHES)
+    pbx.applier.apply(TWO)
+    assert pbx.live.states == {"lamp": "away"}
+
+
+@pytest.mark.parametrize("command", ["database show", "presencestate change", "database del"])
+@pytest.mark.parametrize("wanted", [TWO, NOBODY])
+def test_killed_while_it_ends_wishes_it_ends_them_later(pbx: Pbx, wanted: Snapshot, command: str) -> None:
+    pbx.live.states = dict(WISHES)
+    pbx.live.dies_at = command
+    with pytest.raises(KilledError):
+        pbx.applier.apply(wanted)
+    pbx.live.dies_at = ""
+    assert pbx.store.proposed() == wanted
+    pbx.applier.apply(wanted)
+    assert pbx.live.states == {"lamp": "away"}
+
+
+def test_what_is_not_accepted_ends_no_wish(pbx: Pbx) -> None:
+    pbx.live.states = dict(WISHES)
+    pbx.slow = True
+    assert pbx.applier.apply(NOBODY, last=True).outcome == "refused"
+    assert pbx.live.states == WISHES
