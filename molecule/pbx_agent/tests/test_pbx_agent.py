@@ -204,6 +204,23 @@ def test_killed_at_any_moment_it_comes_to_the_same_end(pbx: Pbx, said: str, seco
     assert not pbx.host.file(f"{STATE}/former").exists
 
 
+def test_a_forward_ends_with_the_extension_that_asked_for_it(pbx: Pbx) -> None:
+    def wishes() -> set[str]:
+        return set(re.findall("/CustomPresence/(t175-[a-z]+-[0-9]+)", pbx.asterisk("database show CustomPresence")))
+
+    for name, state in (("forward-101", "xa,forward,102"), ("forward-102", "xa,forward,101"), ("dnd-103", "dnd,dnd,")):
+        pbx.asterisk(f"presencestate change CustomPresence:t175-{name} {state}")
+    assert wishes() == {"t175-forward-101", "t175-forward-102", "t175-dnd-103"}
+    # 102 changes hands, nobody has 103
+    other = snapshot("k3v9d0aa11bb", "aaaabbbbcccc")
+    pbx.publish(other)
+    assert pbx.result(other)["outcome"] == "live"
+    assert wishes() == {"t175-forward-101"}
+    pbx.publish(alone := snapshot())
+    assert pbx.result(alone)["outcome"] == "live"
+    assert wishes() == set()
+
+
 def test_without_the_panel_the_last_configuration_is_restored(pbx: Pbx) -> None:
     pbx.host.run_expect([0], "systemctl kill --signal STOP test-panel")
     try:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from centralino.agent import candidate
 from centralino.agent.store import Store
+from centralino.asterisk import wishes
 from centralino.asterisk.cli import Asterisk, AsteriskError
 from centralino.asterisk.objects import Objects, changed_files, differences
 from centralino.asterisk.render import render
@@ -22,6 +23,10 @@ _RETURN_SECONDS = 30.0
 """Longer than the other: an Asterisk that crashed on the new release is started again by systemd first."""
 
 _MOST_MESSAGE = 4000
+
+
+class NotInTimeError(AsteriskError):
+    """Asterisk did not answer in time, in a trial start or after the swap, and so nobody knows whether it loads it."""
 
 
 @dataclass(frozen=True)
@@ -38,17 +43,25 @@ class Applier:
         self._configuration = configuration
         self._live = Asterisk(configuration / "asterisk.conf")
 
-    def apply(self, snapshot: Snapshot) -> ApplyResult:
+    def apply(self, snapshot: Snapshot, *, last: bool = False) -> ApplyResult:
         """Make ``snapshot`` live, or leave what runs; killed at any point, a second call comes to the same end.
 
+        With ``last``, a snapshot that Asterisk does not load in time is given up as one that it does not load.
+
         Raises:
-            AsteriskError: where the live Asterisk does not answer before anything was changed. The snapshot stays
-                proposed: apply it again later.
+            AsteriskError: where the live Asterisk does not answer before anything was changed, or when all but
+                forgotten wishes is as it should be. The snapshot stays proposed: apply it again later.
+            NotInTimeError: as before, but what runs was left or is back. How often to try is the caller's matter.
 
         """
         started = time.monotonic()
         with self._store.locked():
-            outcome = self._apply(snapshot)
+            try:
+                outcome = self._apply(snapshot)
+            except NotInTimeError as error:
+                if not last:
+                    raise NotInTimeError(_without_secrets(str(error), snapshot)) from None
+                outcome = self._refuse(str(error))
         seconds = time.monotonic() - started
         level = logging.INFO if outcome.outcome == "live" else logging.ERROR
         message = _without_secrets(outcome.message, snapshot)
@@ -79,27 +92,47 @@ class Applier:
             store.propose(snapshot)
         loaded = self._live.objects()
         if store.current() == name and not differences(release.objects, loaded):
-            return self._accept("it was live already")
+            return self._accept(snapshot, "it was live already")
 
         log.info("release %s, %d tenants: trial start", name, len(snapshot.tenants))
         path = store.release(name)
-        if wrong := candidate.finding(path, release.objects, live=self._configuration, directory=store.candidate):
+        try:
+            wrong = candidate.finding(path, release.objects, live=self._configuration, directory=store.candidate)
+        except AsteriskError as error:
+            raise NotInTimeError(f"the trial start is not done: {error}") from None
+        if wrong:
             return self._refuse(wrong)
 
         changed = changed_files(release.objects, loaded)
         log.info("release %s: swap, reload of %s", name, " and ".join(changed) or "nothing")
         store.propose(snapshot)
         store.swap(name)
-        if wrong := self._settle(release.objects, _SETTLE_SECONDS):
+        try:
+            wrong = self._settle(release.objects, _SETTLE_SECONDS)
+        except AsteriskError as error:
+            # Should it be what brings Asterisk down, the next start must not read it.
+            store.swap_back()
+            raise NotInTimeError(f"nothing answered after the swap: {error}") from None
+        if wrong:
             log.error("release %s: %s; going back", name, wrong)
             return _Outcome("reverted", f"the running Asterisk did not take it: {wrong}. {self._return()}")
-        return self._accept(f"reloaded {' and '.join(changed) or 'nothing'}")
+        return self._accept(snapshot, f"reloaded {' and '.join(changed) or 'nothing'}")
 
-    def _accept(self, message: str) -> _Outcome:
+    def _accept(self, snapshot: Snapshot, message: str) -> _Outcome:
+        # Before the snapshot is accepted: after a crash this comes once more, and knows what was accepted before.
+        self._end_wishes(snapshot)
         if self._store.proposed() is not None:
             self._store.accept()
         self._store.prune()
         return _Outcome("live", message)
+
+    def _end_wishes(self, snapshot: Snapshot) -> None:
+        """End the forwards and do-not-disturbs of whoever has no extension any more."""
+        kept = wishes.listed(self._live.command(wishes.LISTING))
+        for wish in wishes.left_behind(kept, self._store.accepted(), snapshot):
+            log.info("%s: ended, for its extension is gone or another", wish.name)
+            for command in wishes.ending(wish):
+                self._live.command(command)
 
     def _refuse(self, wrong: str) -> _Outcome:
         if self._store.swapped():  # a crash has left an earlier try of this release swapped in
@@ -110,7 +143,10 @@ class Applier:
     def _return(self) -> str:
         """Go back to the release before the swap and say how that went."""
         former = self._store.swap_back()
-        wrong = self._settle(self._store.objects(former), _RETURN_SECONDS)
+        try:
+            wrong = self._settle(self._store.objects(former), _RETURN_SECONDS)
+        except AsteriskError as error:
+            wrong = str(error)
         self._store.withdraw()
         if wrong:
             return f"The former release is back on disk, but Asterisk does not run it ({wrong}): restart Asterisk"
@@ -120,6 +156,10 @@ class Applier:
         """Reload what is not as wanted until all is, and return what still differs after ``seconds``.
 
         A reload is asked for again because Asterisk refuses one while another is under way.
+
+        Raises:
+            AsteriskError: where it does not answer at the end of that time.
+
         """
         deadline = time.monotonic() + seconds
         pause = 0.05
@@ -127,10 +167,12 @@ class Applier:
             try:
                 self._live.reload(changed_files(wanted, self._live.objects()))
                 wrong = differences(wanted, self._live.objects())
-            except AsteriskError as error:
-                wrong = str(error)
-            if not wrong or time.monotonic() > deadline:
-                return wrong
+            except AsteriskError:
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                if not wrong or time.monotonic() > deadline:
+                    return wrong
             time.sleep(pause)
             pause = min(pause * 2, 2.0)
 

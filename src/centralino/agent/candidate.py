@@ -46,13 +46,19 @@ def finding(release: Path, wanted: Objects, *, live: Path, directory: Path) -> s
     """Boot ``release`` beside the configuration directory ``live`` and return what is wrong with it, empty if nothing.
 
     Bounded: it takes a minute at the very most.
+
+    Raises:
+        AsteriskError: where it did not answer in time, which says nothing of ``release``: the guest may be busy.
+
     """
     try:
         with _boot(release, live, directory) as asterisk:
             if wrong := differences(wanted, asterisk.objects()):
                 return f"a trial start did not load it: {wrong}{_complaints(directory)}"
-    except (CandidateError, AsteriskError) as error:
+    except CandidateError as error:
         return f"{error}{_complaints(directory)}"
+    except AsteriskError as error:
+        raise AsteriskError(f"{error}{_complaints(directory)}") from None
     return ""
 
 
@@ -122,7 +128,7 @@ def _await(asterisk: Asterisk, process: subprocess.Popen[bytes], directory: Path
             asterisk.command("core waitfullybooted", seconds=max(0.1, deadline - time.monotonic()))
         except AsteriskError:
             if time.monotonic() > deadline:
-                raise CandidateError(f"a trial start was not ready after {_BOOT_SECONDS:g} s") from None
+                raise AsteriskError(f"a trial start was not ready after {_BOOT_SECONDS:g} s") from None
             time.sleep(0.05)
         else:
             return

@@ -7,19 +7,22 @@ import logging
 import time
 
 from centralino.agent import notify
-from centralino.agent.apply import Applier
+from centralino.agent.apply import Applier, NotInTimeError
 from centralino.agent.backoff import Backoff
 from centralino.agent.connection import PanelError
 from centralino.agent.panel import NothingPublishedError, PanelClient
 from centralino.agent.store import Store
 from centralino.asterisk.cli import AsteriskError
-from centralino.contract.snapshot import Snapshot
+from centralino.contract.snapshot import Snapshot, etag_in
 
 log = logging.getLogger(__name__)
 
 _UNPUBLISHED_SECONDS = 2.0
 _LEAST_SECONDS = 1.0
 """A panel that answers "no change" at once, instead of waiting, is not asked more often than this."""
+
+_TRIES = 3
+"""So often a snapshot is applied that Asterisk does not load in time; then whoever waits is told that it is refused."""
 
 
 class Agent:
@@ -33,7 +36,11 @@ class Agent:
         self._backoff = Backoff()
         self._told = ""
         self._handled: str | None = None
-        """The etag of the snapshot that was applied or refused last. A restart forgets it and so tries once more."""
+        """The tag of the publication that was applied or refused last. A restart forgets it and so tries once more."""
+        self._offered = ""
+        """The tag under which the panel has given a snapshot last."""
+        self._late = 0
+        """How often in a row Asterisk has not loaded the snapshot in time."""
 
     def run(self) -> None:
         """Serve until the process ends."""
@@ -60,7 +67,7 @@ class Agent:
 
         Raises:
             PanelError: where the panel gives no usable answer; Asterisk goes on with what it has.
-            AsteriskError: where Asterisk does not answer; the snapshot is kept and applied later.
+            AsteriskError: where Asterisk does not answer, or not in time; the snapshot is kept and applied later.
 
         """
         if unfinished := self._store.proposed():
@@ -72,15 +79,22 @@ class Agent:
             self._store.drop_result()
         else:
             started = time.monotonic()
-            snapshot = self._panel.fetch(self._pbx, self._handled)
-            if snapshot and snapshot.etag != self._handled:
-                self._apply(snapshot)
+            published = self._panel.fetch(self._pbx, self._handled)
+            if published and published.tag != self._handled:
+                self._offered = published.tag
+                self._apply(published.snapshot)
             elif (spent := time.monotonic() - started) < _LEAST_SECONDS:
                 time.sleep(_LEAST_SECONDS - spent)
 
     def _apply(self, snapshot: Snapshot) -> None:
-        self._store.keep_result(self._applier.apply(snapshot))
-        self._handled = snapshot.etag
+        try:
+            result = self._applier.apply(snapshot, last=self._late + 1 >= _TRIES)
+        except NotInTimeError:
+            self._late += 1
+            raise
+        self._late = 0
+        self._store.keep_result(result)
+        self._handled = self._offered if etag_in(self._offered) == snapshot.etag else snapshot.etag
 
     def _tell(self, level: int, text: str) -> None:
         """Log a trouble once, however long it lasts."""

@@ -1,16 +1,26 @@
 """What the agent asks of the panel and tells it: snapshots and results."""
 
+from dataclasses import dataclass
+
 import httpx
 
 from centralino.agent.config import Panel
 from centralino.agent.connection import WAIT, Answer, PanelConnection, PanelError
 from centralino.contract.phones import CheckSyncs
 from centralino.contract.result import ApplyResult
-from centralino.contract.snapshot import Snapshot
+from centralino.contract.snapshot import Snapshot, etag_in
 
 
 class NothingPublishedError(PanelError):
     """Nobody has applied a configuration for this PBX yet."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A publication: its tag, by which the next poll names it, and the snapshot."""
+
+    tag: str
+    snapshot: Snapshot
 
 
 class PanelClient:
@@ -19,15 +29,15 @@ class PanelClient:
     def __init__(self, panel: Panel, *, wait: float = WAIT) -> None:
         self._connection = PanelConnection(panel, wait=wait)
 
-    def fetch(self, pbx: str, etag: str | None) -> Snapshot | None:
-        """Return the snapshot of ``pbx`` as soon as it is another than ``etag``; None where the wait is over.
+    def fetch(self, pbx: str, tag: str | None) -> Published | None:
+        """Return the publication of ``pbx`` as soon as it is another than ``tag``; None where the wait is over.
 
         Raises:
             NothingPublishedError: where there is none yet.
             PanelError: where the panel cannot be reached or its answer is not to be trusted.
 
         """
-        answer = self._connection.poll("/agent/v1/snapshot", etag)
+        answer = self._connection.poll("/agent/v1/snapshot", tag)
         match answer.status:
             case httpx.codes.OK:
                 return self._checked(answer, pbx)
@@ -74,11 +84,11 @@ class PanelClient:
         if not response.is_success:
             raise self._connection.refusal(response.status_code)
 
-    def _checked(self, answer: Answer, pbx: str) -> Snapshot:
+    def _checked(self, answer: Answer, pbx: str) -> Published:
         url = self._connection.url
         snapshot = self._connection.understood(answer, Snapshot, "a snapshot")
-        if snapshot.etag != answer.etag:
+        if snapshot.etag != etag_in(answer.etag):
             raise PanelError(f"{url} sent snapshot {snapshot.etag} under the name {answer.etag or 'of none'}")
         if snapshot.pbx != pbx:
             raise PanelError(f"{url} sent the configuration of {snapshot.pbx}, and this is {pbx}")
-        return snapshot
+        return Published(answer.etag, snapshot)

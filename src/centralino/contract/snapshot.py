@@ -78,3 +78,16 @@ class Snapshot(Model):
     def etag(self) -> str:
         """The entity tag (RFC 9110 §8.8.3, without quotes): 16 hexadecimal digits of the document's SHA-256."""
         return hashlib.sha256(self.document()).hexdigest()[:16]
+
+
+def publication_tag(etag: str, number: int | None) -> str:
+    """Return a publication's entity tag: its snapshot's, and behind that a number where one before has the same.
+
+    So an agent that has handled that one does so again: ``0123456789abcdef``, ``0123456789abcdef.57``.
+    """
+    return etag if number is None else f"{etag}.{number}"
+
+
+def etag_in(tag: str) -> str:
+    """Return the snapshot's entity tag in a publication's."""
+    return tag.partition(".")[0]

@@ -81,7 +81,7 @@ def snapshot(request: HttpRequest, pbx: str) -> HttpResponse:
     publication = publish.wait_for_other(pbx, known, wait)
     if publication is None:
         return _error(404, f"nothing is published for {pbx} yet: run `centralino apply`")
-    return _unless_known(known, publication.etag, publication.document.encode())
+    return _unless_known(known, publish.tag(publication), publication.document.encode())
 
 
 @require_POST

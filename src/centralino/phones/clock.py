@@ -10,8 +10,8 @@ LAST = 5
 """As a week: the month's last."""
 _HOUR = 3600
 _RULE = re.compile(
-    r"(?:<[^>]+>|[A-Za-z]+)(?P<offset>[-+0-9:]+)"
-    r"(?:(?:<[^>]+>|[A-Za-z]+)(?P<summer>[-+0-9:]+)?,(?P<start>M[^,]+),(?P<end>M[^,]+))?"
+    r"(?P<name>(?:<[^>]+>|[A-Za-z]+))(?P<offset>[-+0-9:]+)"
+    r"(?:(?P<summer_name>(?:<[^>]+>|[A-Za-z]+))(?P<summer>[-+0-9:]+)?,(?P<start>M[^,]+),(?P<end>M[^,]+))?"
 )
 _CHANGE = re.compile(r"M(\d+)\.(\d)\.(\d)(?:/([-+0-9:]+))?")
 
@@ -39,7 +39,10 @@ class Change:
 
 @dataclass(frozen=True)
 class Clock:
-    """Seconds east of UTC, and of summer time what is added and its two changes; ``posix`` is all of it in one word."""
+    """Seconds east of UTC, and of summer time what is added and its two changes; ``posix`` is all of it in one word.
+
+    What is added is never negative.
+    """
 
     offset: int
     saving: int
@@ -61,6 +64,9 @@ def clock(zone: str) -> Clock:
 
     A TZif file of version 2 and above ends with the rule after its last transition, in POSIX's notation (RFC 9636
     §3.3). A rule that counts days instead of weeks is rendered as no summer time; no zone in force has one.
+
+    Irish law has winter time as the exception, an hour less than the standard, and the zone database says it so. No
+    phone's manual knows of that: it is told the other way round here, as the same clock with a summer time.
     """
     posix = _footer(zone)
     match = _RULE.fullmatch(posix)
@@ -70,7 +76,16 @@ def clock(zone: str) -> Clock:
     if match["start"] is None:
         return Clock(offset, 0, None, None, posix)
     saving = -_seconds(match["summer"]) - offset if match["summer"] else _HOUR
-    return Clock(offset, saving, _change(match["start"]), _change(match["end"]), posix)
+    start, end = _change(match["start"]), _change(match["end"])
+    if saving < 0:
+        return Clock(offset + saving, -saving, end, start, _turned(match, -saving))
+    return Clock(offset, saving, start, end, posix)
+
+
+def _turned(rule: re.Match[str], saving: int) -> str:
+    """Return a rule in POSIX's notation with its two times in each other's place; an hour more goes without saying."""
+    offset = "" if saving == _HOUR else rule["offset"]
+    return f"{rule['summer_name']}{rule['summer']}{rule['name']}{offset},{rule['end']},{rule['start']}"
 
 
 def _footer(zone: str) -> str:

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from centralino.agent.apply import Applier
+from centralino.agent.apply import Applier, NotInTimeError
 from centralino.agent.config import Panel as Settings
 from centralino.agent.connection import PanelError
-from centralino.agent.loop import Agent
+from centralino.agent.loop import _TRIES, Agent
 from centralino.agent.panel import PanelClient
 from centralino.agent.store import Store
+from centralino.asterisk.cli import AsteriskError
 from centralino.contract.result import ApplyResult
-from centralino.contract.snapshot import Snapshot, Tenant
+from centralino.contract.snapshot import Snapshot, Tenant, publication_tag
 from tests.contract.agent.server import Authority, Panel, reply, serve
 
 ONE = Snapshot(pbx="pbx01", tenants=(Tenant(id=1, name="One"),))
@@ -21,18 +22,22 @@ TWO = Snapshot(pbx="pbx01", tenants=(Tenant(id=2, name="Two"),))
 
 
 class AppliedOnPaper(Applier):
-    """Accepts every snapshot but ``unloadable`` without an Asterisk, and remembers them."""
+    """Accepts every snapshot but ``unloadable`` without an Asterisk, and remembers them; ``late`` more take long."""
 
     def __init__(self, store: Store) -> None:
         super().__init__(store, Path("/nowhere"))
         self._papers = store
         self.applied: list[Snapshot] = []
         self.unloadable: Snapshot | None = None
+        self.late = 0
 
-    def apply(self, snapshot: Snapshot) -> ApplyResult:
+    def apply(self, snapshot: Snapshot, *, last: bool = False) -> ApplyResult:
         self.applied.append(snapshot)
         self._papers.propose(snapshot)
-        refused = snapshot == self.unloadable
+        late, self.late = self.late > 0, self.late - 1
+        if late and not last:
+            raise NotInTimeError("the trial start is not done")
+        refused = snapshot == self.unloadable or late
         if refused:
             self._papers.withdraw()
         else:
@@ -57,8 +62,9 @@ class Stage:
         self.applier = AppliedOnPaper(self.store)
         self.agent = Agent("pbx01", self.store, self.applier, PanelClient(settings, wait=2))
 
-    def publish(self, snapshot: Snapshot) -> None:
-        self.panel.answer = reply(200, snapshot.document(), ETag=f'"{snapshot.etag}"')
+    def publish(self, snapshot: Snapshot, number: int | None = None) -> None:
+        tag = publication_tag(snapshot.etag, number)
+        self.panel.answer = reply(200, snapshot.document(), ETag=f'"{tag}"')
 
 
 @pytest.fixture
@@ -107,6 +113,32 @@ def test_a_refused_snapshot_is_not_asked_for_again(stage: Stage) -> None:
     assert stage.applier.applied == [ONE]
 
 
+def test_a_refused_snapshot_that_is_published_again_is_tried_once_more(stage: Stage) -> None:
+    stage.applier.unloadable = ONE
+    stage.publish(ONE)
+    stage.agent.step()
+    for _ in range(2):  # the second time it is the same publication
+        stage.panel.answer = reply(204)
+        stage.agent.step()
+        stage.publish(ONE, 2)
+        stage.agent.step()
+    assert stage.panel.requests[-1].etag == f'"{ONE.etag}.2"'
+    assert stage.applier.applied == [ONE, ONE]
+
+
+def test_a_publication_that_takes_two_tries_is_not_asked_for_again(stage: Stage) -> None:
+    stage.applier.late = 1
+    stage.publish(ONE, 2)
+    with pytest.raises(AsteriskError):
+        stage.agent.step()
+    stage.agent.step()  # from what the store has
+    stage.panel.answer = reply(204)
+    stage.agent.step()
+    stage.panel.answer = reply(304)
+    stage.agent.step()
+    assert stage.panel.requests[-1].etag == f'"{ONE.etag}.2"'
+
+
 def test_a_start_takes_up_an_unfinished_apply_before_it_asks(stage: Stage) -> None:
     stage.store.propose(ONE)
     stage.store.accept()
@@ -122,3 +154,32 @@ def test_a_start_looks_at_what_should_run_before_it_asks(stage: Stage) -> None:
     stage.agent.step()
     assert stage.applier.applied == [ONE]
     assert stage.panel.requests == []
+
+
+def test_a_snapshot_that_is_not_loaded_in_time_is_tried_again_before_anything_is_told(stage: Stage) -> None:
+    stage.applier.late = _TRIES - 1
+    stage.publish(ONE)
+    for _ in range(_TRIES - 1):
+        with pytest.raises(AsteriskError):
+            stage.agent.step()
+        assert stage.store.result() is None
+    stage.agent.step()
+    assert stage.applier.applied == [ONE] * _TRIES
+    assert (told := stage.store.result())
+    assert told.outcome == "live"
+
+
+def test_a_snapshot_that_is_never_loaded_in_time_is_told_as_refused(stage: Stage) -> None:
+    stage.applier.late = 100
+    stage.publish(ONE)
+    for _ in range(_TRIES - 1):
+        with pytest.raises(AsteriskError):
+            stage.agent.step()
+    stage.agent.step()
+    assert (told := stage.store.result())
+    assert (told.outcome, stage.store.proposed()) == ("refused", None)
+    stage.panel.answer = reply(204)
+    stage.agent.step()
+    stage.publish(TWO)  # another one has all its tries again
+    with pytest.raises(AsteriskError):
+        stage.agent.step()

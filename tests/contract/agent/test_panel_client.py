@@ -13,9 +13,9 @@ import pytest
 from centralino.agent import connection as module
 from centralino.agent.config import Panel as Settings
 from centralino.agent.connection import PanelError
-from centralino.agent.panel import NothingPublishedError, PanelClient
+from centralino.agent.panel import NothingPublishedError, PanelClient, Published
 from centralino.contract.result import ApplyResult
-from centralino.contract.snapshot import Snapshot
+from centralino.contract.snapshot import Snapshot, publication_tag
 from tests.contract.agent.server import Authority, Panel, reply, serve
 
 SNAPSHOT = Snapshot(pbx="pbx01")
@@ -53,7 +53,7 @@ def test_a_new_snapshot_is_taken_and_the_request_says_who_asks_and_what_it_has(
     panel: Panel, client: PanelClient
 ) -> None:
     panel.answer = reply(200, SNAPSHOT.document(), ETag=f'"{SNAPSHOT.etag}"')
-    assert client.fetch("pbx01", "0123456789abcdef") == SNAPSHOT
+    assert client.fetch("pbx01", "0123456789abcdef") == Published(SNAPSHOT.etag, SNAPSHOT)
     (request,) = panel.requests
     assert (request.method, request.path) == ("GET", "/agent/v1/snapshot?wait=2")
     assert (request.etag, request.client) == ('"0123456789abcdef"', "pbx01")
@@ -61,8 +61,17 @@ def test_a_new_snapshot_is_taken_and_the_request_says_who_asks_and_what_it_has(
 
 def test_an_etag_that_a_proxy_made_weak_is_the_same(panel: Panel, client: PanelClient) -> None:
     panel.answer = reply(200, SNAPSHOT.document(), ETag=f'W/"{SNAPSHOT.etag}"')
-    assert client.fetch("pbx01", None) == SNAPSHOT
+    assert client.fetch("pbx01", None) == Published(SNAPSHOT.etag, SNAPSHOT)
     assert panel.requests[0].etag is None
+
+
+def test_a_publication_with_a_number_of_its_own_is_asked_for_by_it(panel: Panel, client: PanelClient) -> None:
+    tag = publication_tag(SNAPSHOT.etag, 57)
+    panel.answer = reply(200, SNAPSHOT.document(), ETag=f'"{tag}"')
+    assert client.fetch("pbx01", SNAPSHOT.etag) == Published(tag, SNAPSHOT)
+    panel.answer = reply(304)
+    client.fetch("pbx01", tag)
+    assert panel.requests[-1].etag == f'"{tag}"'
 
 
 def test_no_change_is_nothing(panel: Panel, client: PanelClient) -> None:

@@ -58,6 +58,23 @@ def test_a_pbx_fetches_its_snapshot_and_tells_the_result(panel: Path) -> None:
         assert pbx.post("result", content=told("f" * 16)).status_code == 204
 
 
+def test_a_pbx_that_comes_back_to_a_publication_that_it_runs_already_tells_of_it(panel: Path) -> None:
+    tenants.import_tenant(tenant_file(name="A"), source="test")
+    with guest(panel, "pbx01") as pbx:
+        first, _ = publish.publish("pbx01", by="test")
+        assert pbx.post("result", content=told(first.etag)).status_code == 204
+        for name in ("B", "A"):  # it is away meanwhile
+            tenants.import_tenant(tenant_file(name=name), source="test")
+            publish.publish("pbx01", by="test")
+        assert [state.state for state in results.states(["pbx01"])] == ["pending"]
+        answer = pbx.get("snapshot", headers={"If-None-Match": f'"{first.etag}"'})
+        assert (answer.status_code, answer.content) == (200, first.document.encode())
+        assert pbx.post("result", content=told(first.etag)).status_code == 204
+        assert [state.state for state in results.states(["pbx01"])] == ["live"]
+        same = pbx.get("snapshot", headers={"If-None-Match": answer.headers["ETag"]})
+        assert (same.status_code, same.headers["ETag"]) == (304, answer.headers["ETag"])
+
+
 def test_a_bad_result_is_refused_with_a_sentence(panel: Path) -> None:
     publication, _ = publish.publish("pbx01", by="test")
     with guest(panel, "pbx01") as pbx:

@@ -1,6 +1,11 @@
 from pathlib import Path
 
-from centralino.agent.candidate import lay_out, own_settings
+import pytest
+
+from centralino.agent import candidate
+from centralino.agent.candidate import finding, lay_out, own_settings
+from centralino.asterisk.cli import AsteriskError
+from centralino.asterisk.render import NOTHING
 
 LIVE = """
 [directories]
@@ -50,3 +55,23 @@ def test_a_trial_reads_the_live_files_and_another_release(tmp_path: Path) -> Non
     assert "candidate.log" in (etc / "logger.conf").read_text()
     assert (live / "logger.conf").read_text() == "[logfiles]\n"
     assert (live / "asterisk.conf").read_text() == LIVE
+
+
+def trial(directory: Path, monkeypatch: pytest.MonkeyPatch, program: str) -> str:
+    """Return what is found where a shell's program is what boots, and no Asterisk answers."""
+    live, release = directory / "live", directory / "release"
+    live.mkdir()
+    release.mkdir()
+    (live / "asterisk.conf").write_text(LIVE)
+    monkeypatch.setattr(candidate, "_BOOT_SECONDS", 0.5)
+    monkeypatch.setattr(candidate, "_ISOLATED", ("sh", "-c", program))
+    return finding(release, NOTHING, live=live, directory=directory / "candidate")
+
+
+def test_a_trial_that_is_not_ready_in_time_finds_nothing_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(AsteriskError, match="not ready after"):
+        trial(tmp_path, monkeypatch, "exec sleep 60")
+
+
+def test_a_trial_that_ends_is_found_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "ended at once: no memory" in trial(tmp_path, monkeypatch, "echo no memory")

@@ -155,6 +155,38 @@ def test_a_result_belongs_to_the_newest_publication_of_its_etag() -> None:
 
 
 @pytest.mark.usefixtures("empty")
+@pytest.mark.parametrize("outcome", ["refused", "reverted"])
+def test_what_did_not_go_live_is_published_again_by_the_next_apply(outcome: str) -> None:
+    first, _ = publish.publish("pbx01", by="test")
+    results.record(result(first.etag, outcome))
+    again, new = publish.publish("pbx01", by="test")
+    assert (new, again.etag) == (True, first.etag)
+    assert [s.state for s in results.states(["pbx01"])] == ["pending"]
+    assert publish.publish("pbx01", by="test") == (again, False)  # while the PBX is at it, nothing is asked twice
+    found = publish.wait_for_other("pbx01", {publish.tag(first)}, 0)
+    assert found is not None
+    assert publish.tag(found) == f"{first.etag}.{again.id}"
+    results.record(result(again.etag))
+    assert publish.publish("pbx01", by="test")[1] is False
+
+
+@pytest.mark.usefixtures("empty")
+def test_a_pbx_that_was_away_hears_of_a_publication_that_it_runs_already() -> None:
+    tenants.import_tenant(tenant_file(name="A"), source="test")
+    first, _ = publish.publish("pbx01", by="test")
+    results.record(result(first.etag))
+    tenants.import_tenant(tenant_file(name="B"), source="test")
+    publish.publish("pbx01", by="test")
+    tenants.import_tenant(tenant_file(name="A"), source="test")
+    third, _ = publish.publish("pbx01", by="test")
+    start = time.monotonic()
+    current = publish.wait_for_other("pbx01", {publish.tag(first)}, 20)
+    assert time.monotonic() - start < 1
+    assert current == third
+    assert (publish.tag(first), publish.tag(third)) == (first.etag, f"{first.etag}.{third.id}")
+
+
+@pytest.mark.usefixtures("empty")
 def test_following_ends_when_all_have_told_or_the_time_is_over() -> None:
     publication, _ = publish.publish("pbx01", by="test")
     assert [[s.state for s in step] for step in results.follow(["pbx01"], 0.2)][-1] == ["pending"]

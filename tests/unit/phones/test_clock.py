@@ -1,5 +1,6 @@
 """Time zones as phones want them, against what Python's own zone database computes."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -22,11 +23,17 @@ def test_rome() -> None:
         ("Asia/Kolkata", "+5:30", 0),
         ("America/St_Johns", "-3:30", 3600),
         ("Australia/Lord_Howe", "+10:30", 1800),
-        ("Europe/Dublin", "+1", -3600),
+        ("Europe/Dublin", "+0", 3600),
     ],
 )
 def test_odd_offsets(zone: str, hours: str, saving: int) -> None:
     assert (clock(zone).hours, clock(zone).saving) == (hours, saving)
+
+
+def test_a_winter_time_that_is_the_exception_is_told_as_a_summer_time() -> None:
+    ireland, britain = clock("Europe/Dublin"), clock("Europe/London")
+    assert britain.posix == "GMT0BST,M3.5.0/1,M10.5.0"
+    assert ireland == replace(britain, posix="GMT0IST,M3.5.0/1,M10.5.0")
 
 
 def moment(change: Change, year: int, offset: int) -> datetime:
@@ -59,4 +66,5 @@ def agrees(zone: str, year: int) -> bool:
 def test_every_zone_changes_when_python_says_so() -> None:
     zones = available_timezones() - BY_THE_MOON - NOWHERE
     assert len(zones) > 400
+    assert [zone for zone in sorted(zones) if clock(zone).saving < 0] == []
     assert [zone for zone in sorted(zones) if not agrees(zone, 2036)] == []

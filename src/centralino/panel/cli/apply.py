@@ -24,6 +24,8 @@ def apply(
 ) -> None:
     """Publish the stored configuration to the PBX; with --wait, tell what became of it.
 
+    What a PBX refused or went back from is tried again, changed or not.
+
     Exit code 1 where a PBX refused it, went back to the former release, or did not answer in time.
     """
     from centralino.panel.services import publish  # noqa: PLC0415 - models need Django set up

@@ -45,6 +45,7 @@ def _tenant(tenant: Tenant) -> snapshot.Tenant:
 def publish(pbx: str, *, by: str) -> tuple[Publication, bool]:
     """Publish a PBX's configuration if it differs from what is published; return that in force and whether it is new.
 
+    What the PBX did not bring to life is published again as it is: whoever applies it once more wants another try.
     ``by`` is who asked. Agents that wait are woken at the commit.
 
     Raises:
@@ -59,7 +60,7 @@ def publish(pbx: str, *, by: str) -> tuple[Publication, bool]:
         locks.take(locks.Lock.CONFIGURATION)
         wanted = build(pbx)
         current = latest(pbx)
-        if current is not None and current.etag == wanted.etag:
+        if current is not None and current.etag == wanted.etag and not _failed(current):
             return current, False
         publication = Publication.objects.create(
             pbx=pbx, etag=wanted.etag, document=wanted.document().decode(), by=by[:80]
@@ -68,6 +69,11 @@ def publish(pbx: str, *, by: str) -> tuple[Publication, bool]:
         Publication.objects.filter(pbx=pbx).exclude(id__in=kept).delete()
         notify.send(notify.Channel.PUBLICATION, pbx)
     return publication, True
+
+
+def _failed(publication: Publication) -> bool:
+    told = publication.results.order_by("-id").first()
+    return told is not None and told.outcome != "live"
 
 
 def publish_each(pbxs: Iterable[str], *, by: str) -> dict[str, tuple[Publication, bool]]:
@@ -94,17 +100,27 @@ def latest_of_all() -> dict[str, Publication]:
     return {p.pbx: p for p in Publication.objects.filter(id__in=newest).defer("document")}
 
 
-def wait_for_other(pbx: str, etags: set[str], seconds: float) -> Publication | None:
-    """Return the publication in force, once its etag is none of ``etags``; wait so many seconds for it.
+def tag(publication: Publication) -> str:
+    """Return the entity tag under which agents know the publication in force of a PBX.
+
+    Its snapshot's alone would not do where an earlier publication has the same: the agent that has handled that one
+    would do nothing, and so tell nothing of this one. Only a publication takes earlier ones away, so a tag stays.
+    """
+    earlier = Publication.objects.filter(pbx=publication.pbx, etag=publication.etag, id__lt=publication.id)
+    return snapshot.publication_tag(publication.etag, publication.id if earlier.exists() else None)
+
+
+def wait_for_other(pbx: str, tags: set[str], seconds: float) -> Publication | None:
+    """Return the publication in force, once its tag is none of ``tags``; wait so many seconds for it.
 
     Returns the one in force after that time too, and None while there is none.
     """
     current = latest(pbx)
-    if seconds <= 0 or (current is not None and current.etag not in etags):
+    if seconds <= 0 or (current is not None and tag(current) not in tags):
         return current
     with notify.listening(notify.Channel.PUBLICATION) as wait:
         # Between the first look and the listening something may have been published.
         current = latest(pbx)
-        if (current is None or current.etag in etags) and wait(pbx, seconds):
+        if (current is None or tag(current) in tags) and wait(pbx, seconds):
             current = latest(pbx)
     return current

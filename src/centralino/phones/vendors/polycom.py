@@ -90,6 +90,7 @@ def _account(phone: Phone, number: int, account: Account) -> Iterator[tuple[str,
 
 
 def _clock(phone: Phone) -> Iterator[tuple[str, object]]:
+    """Yield the clock. The guide has no parameter for how much summer time adds: it is an hour."""
     here = clock(phone.settings.time_zone)
     name = "tcpIpApp.sntp"
     yield f"{name}.gmtOffset", here.offset
