@@ -126,7 +126,9 @@ STORAGES = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"journal": {"format": "%(levelname)s %(name)s: %(message)s"}},
+    "formatters": {
+        "journal": {"class": "centralino.panel.logs.OneLine", "format": "%(levelname)s %(name)s: %(message)s"}
+    },
     "handlers": {
         "stderr": {"class": "logging.StreamHandler", "formatter": "journal"},
         "null": {"class": "logging.NullHandler"},
