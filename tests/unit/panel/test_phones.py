@@ -135,13 +135,23 @@ def test_an_unknown_phone_is_logged_in_one_line_and_a_known_one_is_not_counted(l
         assert content(name, folder) is None
     for name in (f"{MAC}.cfg", "y000000000066.cfg", "000000000000.cfg", "..", "a\nphone refused: address=192.0.2.9"):
         assert content(name) is None
-    assert [record.getMessage() for record in log.records] == [
-        f"phone provisioned: address={ADDRESS} mac={MAC}",
-        f"phone refused: address={ADDRESS} mac={OTHER_MAC}",
-        f"phone refused: address={ADDRESS} mac={MAC}",
-        f"phone refused: address={ADDRESS} mac=none",
-        f"phone not armed: address={ADDRESS} mac={MAC}",
+    assert [(record.levelname, record.getMessage()) for record in log.records] == [
+        ("INFO", f"phone provisioned: address={ADDRESS} mac={MAC}"),
+        ("WARNING", f"phone refused: address={ADDRESS} mac={OTHER_MAC}"),
+        ("INFO", f"phone folder unknown: address={ADDRESS} mac={MAC}"),
+        ("INFO", f"phone folder unknown: address={ADDRESS} mac=none"),
+        ("INFO", f"phone not armed: address={ADDRESS} mac={MAC}"),
     ]
+
+
+def test_a_phone_that_was_removed_or_moved_does_not_have_its_office_banned(log: pytest.LogCaptureFixture) -> None:
+    former = added().folder
+    phones.remove(MAC)
+    for name in (f"{MAC}.cfg", "phonebook.xml", "ca.crt"):
+        assert content(name, former) is None
+    phones.put(176, entry())
+    assert content(f"{MAC}.cfg", former) is None
+    assert "phone refused" not in log.text
 
 
 @pytest.mark.parametrize("how", ["accepted", "required"])
