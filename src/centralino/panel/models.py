@@ -54,7 +54,7 @@ class Extension(models.Model):
 
 
 class Device(models.Model):
-    """One SIP account of an extension. Endpoint and secret are random and made once, at the device's creation."""
+    """One SIP account of an extension. Endpoint and secret are random, and made once unless they are stolen."""
 
     extension = models.ForeignKey(Extension, on_delete=models.CASCADE, related_name="devices")
     name = models.CharField(max_length=32)
@@ -78,7 +78,7 @@ class Device(models.Model):
 
 
 class Phone(models.Model):
-    """A desk phone that fetches its configuration from here; folder and passwords are random and made once."""
+    """A desk phone that fetches its configuration from here; its folder and passwords are random."""
 
     tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="phones")
     mac = models.CharField(max_length=12, unique=True)
