@@ -258,6 +258,7 @@ class WrongPasswords(models.Model):
     """How many wrong passwords in a row have come from an address, and when the first of them."""
 
     address = models.GenericIPAddressField(unique=True)
+    """As ``addresses.counted_as`` says it."""
     count = models.PositiveIntegerField()
     since = models.DateTimeField(db_index=True)
 

@@ -7,6 +7,7 @@ from django.test import Client
 from django.utils import timezone
 
 from centralino.contract.bans import DAY, Report
+from centralino.panel.addresses import counted_as
 from centralino.panel.models import Ban, Tenant, WrongPasswords
 from centralino.panel.services import bans
 from centralino.panel.services.bans import NeverBannedError
@@ -163,6 +164,55 @@ def test_wrong_passwords_from_where_nobody_is_banned_change_nothing(client: Clie
     for _ in range(7):
         assert attempt(client, login="nobody", address="192.0.2.3") in {200, 429}
     assert banned() == []
+
+
+def test_who_takes_another_ipv6_address_for_each_attempt_is_counted_as_one(client: Client) -> None:
+    addresses = [f"2001:db8:1:2:{number:x}::7" for number in range(8)]
+    logins = ["anna@175.example", "admin@175.example", "nobody", "anna@176.example", "root"]
+    for login, address in zip(logins, addresses, strict=False):
+        assert attempt(client, login=login, address=address) == 200
+    assert banned() == [addresses[4]], "a ban holds one address"
+    for address in (*addresses[5:], "2001:db8:1:2::"):
+        answer = client.post("/login", {"username": "operator", "password": PASSWORD}, headers={"X-Real-IP": address})
+        assert answer.status_code == 429
+        assert "Too many wrong passwords from your network" in answer.content.decode()
+    assert banned() == [addresses[4]], "nobody makes the list long"
+    assert attempt(client, PASSWORD, address="2001:db8:1:3::7") == 302, "the next network is not concerned"
+    client.post("/logout")
+    bans.lift(addresses[4], by="anna")
+    assert attempt(client, PASSWORD, address=addresses[5]) == 302
+    client.post("/logout")
+
+
+def test_a_closed_network_opens_after_a_day(client: Client) -> None:
+    for number in range(5):
+        attempt(client, login=f"nobody{number}", address=f"2001:db8::{number}")
+    assert attempt(client, PASSWORD, address="2001:db8::9") == 429
+    WrongPasswords.objects.update(since=timezone.now() - timedelta(hours=25))
+    assert attempt(client, PASSWORD, address="2001:db8::9") == 302
+
+
+def test_one_log_in_is_closed_to_a_whole_ipv6_network(client: Client) -> None:
+    for number in range(4):
+        assert attempt(client, address=f"2001:db8:ffff::{number}") == 200
+    assert attempt(client, address="2001:db8:ffff::9") == 429
+    assert attempt(client, PASSWORD, address="2001:db8:ffff::a") == 429
+    assert attempt(client, PASSWORD, "admin@175.example", "2001:db8:ffff::a") == 302, (
+        "nobody closes what is never banned"
+    )
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        (ATTACKER, ATTACKER),
+        (f"::ffff:{ATTACKER}", ATTACKER),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ("2001:db8::6", "2001:db8::"),
+    ],
+)
+def test_what_attempts_are_counted_as(address: str, counted: str) -> None:
+    assert counted_as(address) == counted
 
 
 def test_a_tenant_that_logs_in_from_its_networks_alone(client: Client) -> None:

@@ -96,6 +96,14 @@ def test_wrong_passwords_count_as_at_the_log_in_page(client: Client) -> None:
     assert [ban.address for ban in bans.in_force()] == [PROGRAM]
 
 
+def test_a_right_password_opens_the_pair_again_from_anywhere_in_the_ipv6_network(client: Client) -> None:
+    for _ in range(2):
+        for number in range(4):
+            post(client, LIST, Authorization=basic(password="wrong"), **{"X-Real-IP": f"2001:db8::{number}"})
+        assert post(client, LIST, **{"X-Real-IP": "2001:db8::a"}).status_code == 200
+    assert bans.in_force() == []
+
+
 def test_nothing_is_kept_of_a_call(client: Client) -> None:
     assert post(client, LIST).cookies == {}
 
