@@ -254,16 +254,17 @@ class Ban(models.Model):
         return self.address
 
 
-class WrongPasswords(models.Model):
-    """How many wrong passwords in a row have come from an address, and when the first of them."""
+class WrongPassword(models.Model):
+    """A wrong password; it is gone after a day, or when the right one for its log-in comes from the same address."""
 
-    address = models.GenericIPAddressField(unique=True)
+    address = models.GenericIPAddressField(db_index=True)
     """As ``addresses.counted_as`` says it."""
-    count = models.PositiveIntegerField()
-    since = models.DateTimeField(db_index=True)
+    login = models.CharField(max_length=150)
+    """What was tried, whether there is such a log-in or not."""
+    at = models.DateTimeField(db_index=True)
 
     class Meta:
-        ordering: ClassVar = ["address"]
+        ordering: ClassVar = ["id"]
 
     def __str__(self) -> str:
-        return f"{self.address} {self.count}"
+        return f"{self.address} {self.login}"

@@ -82,7 +82,7 @@ def _authenticated(request: HttpRequest) -> User | None:
     if not isinstance(user, User):
         return None
     # What a log-in at the page does by its signal, without the entry in a table of log-ins that each call would add.
-    bans.right_password(client_address(request))
+    bans.right_password(client_address(request), user.login)
     reset(ip=client_counted_as(request), username=login)
     return user
 

@@ -1,14 +1,18 @@
 """Bans in the panel: who may be banned, by whom and what; who sees them; what wrong passwords lead to."""
 
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
 from centralino.contract.bans import DAY, Report
 from centralino.panel.addresses import counted_as
-from centralino.panel.models import Ban, Tenant, WrongPasswords
+from centralino.panel.models import Ban, Tenant, WrongPassword
 from centralino.panel.services import bans
 from centralino.panel.services.bans import NeverBannedError
 from centralino.panel.services.errors import ServiceError
@@ -123,7 +127,7 @@ def test_operators_see_the_list_and_lift_and_nobody_else_does(client: Client) ->
     assert "Nobody is banned" in client.get("/bans").content.decode()
 
 
-def test_the_fifth_wrong_password_in_a_row_bans_whoever_is_tried(client: Client) -> None:
+def test_the_fifth_wrong_password_bans_whoever_is_tried(client: Client) -> None:
     logins = ["anna@175.example", "admin@175.example", "nobody", "anna@176.example", "operator"]
     for login in logins[:4]:
         attempt(client, login=login)
@@ -144,10 +148,46 @@ def test_a_right_password_in_between_begins_the_count_anew(client: Client) -> No
     assert banned() == []
 
 
+def test_who_has_one_log_in_does_not_try_all_others_for_ever(client: Client) -> None:
+    for login in ("admin@175.example", "operator", "nobody", "anna@176.example"):
+        attempt(client, login=login)
+    assert attempt(client, PASSWORD, "anna@175.example") == 302
+    client.post("/logout")
+    assert banned() == []
+    attempt(client, login="admin@176.example")
+    assert banned() == [ATTACKER]
+
+
+def test_a_right_password_takes_back_its_own_log_ins_wrong_ones_however_it_is_spelt(client: Client) -> None:
+    for login in ("Anna@175.example", " anna@175.EXAMPLE", "nobody"):
+        attempt(client, login=login)
+    assert attempt(client, PASSWORD, "ANNA@175.example") == 302
+    client.post("/logout")
+    assert [wrong.login for wrong in WrongPassword.objects.all()] == ["nobody"]
+
+
+def test_of_many_wrong_passwords_at_once_one_is_the_fifth(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger=bans.__name__)
+    together = threading.Barrier(8)
+
+    def guess(number: int) -> None:
+        together.wait(10)
+        try:
+            bans.wrong_password(ATTACKER, f"person{number}")
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(guess, range(8)))
+    assert banned() == [ATTACKER]
+    assert WrongPassword.objects.count() == 5
+    assert caplog.text.count("banned: address=") == 1
+
+
 def test_four_wrong_passwords_a_day_are_no_ban(client: Client) -> None:
     for _ in range(4):
         attempt(client, login="nobody")
-    WrongPasswords.objects.update(since=timezone.now() - timedelta(hours=25))
+    WrongPassword.objects.update(at=timezone.now() - timedelta(hours=25))
     attempt(client, login="nobody")
     assert banned() == []
 
@@ -188,7 +228,7 @@ def test_a_closed_network_opens_after_a_day(client: Client) -> None:
     for number in range(5):
         attempt(client, login=f"nobody{number}", address=f"2001:db8::{number}")
     assert attempt(client, PASSWORD, address="2001:db8::9") == 429
-    WrongPasswords.objects.update(since=timezone.now() - timedelta(hours=25))
+    WrongPassword.objects.update(at=timezone.now() - timedelta(hours=25))
     assert attempt(client, PASSWORD, address="2001:db8::9") == 302
 
 
