@@ -15,6 +15,16 @@ Ask = Callable[..., str]
 NAME = "molecule-nginx"
 AUTHORITY = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "pki"
 PKI = "/etc/centralino/pki"
+ASK_FROM_EACH = """
+import http.client, ssl, sys
+addresses = sys.argv[1].split()
+for address in addresses:
+    line = http.client.HTTPSConnection(
+        addresses[0], source_address=(address, 0), context=ssl._create_unverified_context(), timeout=30
+    )
+    line.request("GET", "/often")
+    print(line.getresponse().status)
+"""
 
 
 @pytest.fixture
@@ -282,6 +292,21 @@ def test_who_asks_too_often_is_told_to_come_later(ask: Ask) -> None:
     assert answers[:4] == ["200"] * 4
     assert "429" in answers
     assert ask("/health").split()[1] == "204", "elsewhere nothing changes"
+
+
+def test_whoever_takes_another_ipv6_address_each_time_is_told_too(host: Host) -> None:
+    if not host.file("/proc/net/if_inet6").content:
+        pytest.skip("this machine has no IPv6")
+    addresses = [f"2001:db8:5:6::{number}" for number in range(1, 9)]
+    for address in addresses:
+        host.check_output(f"ip address replace {address}/128 dev lo nodad")
+    try:
+        statuses = host.check_output("python3 -c %s %s", ASK_FROM_EACH, " ".join(addresses)).split()
+    finally:
+        for address in addresses:
+            host.check_output(f"ip address delete {address}/128 dev lo")
+    assert statuses[:4] == ["200"] * 4
+    assert "429" in statuses
 
 
 def test_only_the_methods_that_count_are_told_to_come_later(ask: Ask) -> None:

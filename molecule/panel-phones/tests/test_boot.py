@@ -185,12 +185,15 @@ def test_a_stranger_gets_nothing_and_is_counted(host: Host, desks: tuple[Desk, D
     phone = desks[0]
     assert phone.fetch(f"{URL}001565aabb99.cfg") is None
     assert phone.fetch(f"{URL}{'x' * 32}/{phone.mac}.cfg") is None
-    refused = re.findall(
-        r"phone refused: address=(\S+) mac=(\S+)$",
+    said = re.findall(
+        r"phone (refused|folder unknown): address=(\S+) mac=(\S+)$",
         host.check_output("journalctl --unit centralino-panel --output cat --no-pager --since -1min"),
         re.MULTILINE,
     )
-    assert refused[-2:] == [(phone.address, "001565aabb99"), (phone.address, phone.mac)]
+    assert said[-2:] == [
+        ("refused", phone.address, "001565aabb99"),
+        ("folder unknown", phone.address, phone.mac),
+    ], "a ban counts the first alone"
 
 
 def test_tftp_holds_no_secret(desks: tuple[Desk, Desk], credentials: dict[str, dict[str, str]]) -> None:

@@ -79,7 +79,8 @@ AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_USERNAME_FORM_FIELD = "username"
 AXES_USERNAME_CALLABLE = "centralino.panel.lockout.login_name"
-AXES_CLIENT_IP_CALLABLE = "centralino.panel.addresses.client_address"
+AXES_CLIENT_IP_CALLABLE = "centralino.panel.addresses.client_counted_as"
+AXES_HANDLER = "centralino.panel.lockout.Handler"
 AXES_LOCKOUT_CALLABLE = "centralino.panel.lockout.refuse"
 AXES_VERBOSE = False
 
@@ -126,7 +127,9 @@ STORAGES = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"journal": {"format": "%(levelname)s %(name)s: %(message)s"}},
+    "formatters": {
+        "journal": {"class": "centralino.panel.logs.OneLine", "format": "%(levelname)s %(name)s: %(message)s"}
+    },
     "handlers": {
         "stderr": {"class": "logging.StreamHandler", "formatter": "journal"},
         "null": {"class": "logging.NullHandler"},

@@ -54,7 +54,7 @@ class Extension(models.Model):
 
 
 class Device(models.Model):
-    """One SIP account of an extension. Endpoint and secret are random and made once, at the device's creation."""
+    """One SIP account of an extension. Endpoint and secret are random, and made once unless they are stolen."""
 
     extension = models.ForeignKey(Extension, on_delete=models.CASCADE, related_name="devices")
     name = models.CharField(max_length=32)
@@ -78,7 +78,7 @@ class Device(models.Model):
 
 
 class Phone(models.Model):
-    """A desk phone that fetches its configuration from here; folder and passwords are random and made once."""
+    """A desk phone that fetches its configuration from here; its folder and passwords are random."""
 
     tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="phones")
     mac = models.CharField(max_length=12, unique=True)
@@ -254,15 +254,17 @@ class Ban(models.Model):
         return self.address
 
 
-class WrongPasswords(models.Model):
-    """How many wrong passwords in a row have come from an address, and when the first of them."""
+class WrongPassword(models.Model):
+    """A wrong password; it is gone after a day, or when the right one for its log-in comes from the same address."""
 
-    address = models.GenericIPAddressField(unique=True)
-    count = models.PositiveIntegerField()
-    since = models.DateTimeField(db_index=True)
+    address = models.GenericIPAddressField(db_index=True)
+    """As ``addresses.counted_as`` says it."""
+    login = models.CharField(max_length=150)
+    """What was tried, whether there is such a log-in or not."""
+    at = models.DateTimeField(db_index=True)
 
     class Meta:
-        ordering: ClassVar = ["address"]
+        ordering: ClassVar = ["id"]
 
     def __str__(self) -> str:
-        return f"{self.address} {self.count}"
+        return f"{self.address} {self.login}"

@@ -29,7 +29,7 @@ from pydantic import ConfigDict, Field, PlainValidator, ValidationError, validat
 from centralino.contract.bans import DAY, MAX_SECONDS
 from centralino.contract.fields import TenantId
 from centralino.contract.tenant_file import TenantFileError
-from centralino.panel.addresses import client_address
+from centralino.panel.addresses import client_address, client_counted_as
 from centralino.panel.models import Ban, Tenant, User
 from centralino.panel.services import bans, publish, results, tenant_files, tenants
 from centralino.panel.services.errors import ServiceError
@@ -82,9 +82,8 @@ def _authenticated(request: HttpRequest) -> User | None:
     if not isinstance(user, User):
         return None
     # What a log-in at the page does by its signal, without the entry in a table of log-ins that each call would add.
-    address = client_address(request)
-    bans.right_password(address)
-    reset(ip=address, username=login)
+    bans.right_password(client_address(request), user.login)
+    reset(ip=client_counted_as(request), username=login)
     return user
 
 

@@ -4,9 +4,22 @@ Threads, not processes, wait for a publication: a long poll costs a thread and a
 workers and threads there are, and which socket is listened on, the service's units say.
 """
 
-from typing import Protocol
+from typing import Protocol, override
 
-from centralino.panel import lifecycle
+from gunicorn.glogging import Logger
+
+from centralino.panel import lifecycle, logs
+
+
+class OneLineLogger(Logger):  # type: ignore[misc] # gunicorn has no types
+    """Gunicorn's own log, one line a record: it prints parts of requests that it cannot read, and tracebacks."""
+
+    @override
+    def setup(self, cfg: object) -> None:
+        super().setup(cfg)
+        for handler in self.error_log.handlers:
+            handler.setFormatter(logs.OneLine(self.error_fmt, self.datefmt))
+
 
 wsgi_app = "centralino.panel.wsgi:application"
 worker_class = "gthread"
@@ -23,6 +36,7 @@ max_requests_jitter = 2_000
 control_socket_disable = True
 accesslog = None  # nginx keeps it
 errorlog = "-"
+logger_class = OneLineLogger
 
 
 class _Worker(Protocol):

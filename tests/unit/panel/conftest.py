@@ -29,7 +29,7 @@ def empty(database: None) -> None:
     """Begin with empty tables."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "TRUNCATE panel_tenant, panel_user, panel_publication, panel_signingkey, panel_checksyncrequest, panel_ban, panel_wrongpasswords, django_session, axes_accessattempt CASCADE"
+            "TRUNCATE panel_tenant, panel_user, panel_publication, panel_signingkey, panel_checksyncrequest, panel_ban, panel_wrongpassword, django_session, axes_accessattempt CASCADE"
         )
 
 

@@ -1,13 +1,18 @@
 """Bans in the panel: who may be banned, by whom and what; who sees them; what wrong passwords lead to."""
 
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
 from centralino.contract.bans import DAY, Report
-from centralino.panel.models import Ban, Tenant, WrongPasswords
+from centralino.panel.addresses import counted_as
+from centralino.panel.models import Ban, Tenant, WrongPassword
 from centralino.panel.services import bans
 from centralino.panel.services.bans import NeverBannedError
 from centralino.panel.services.errors import ServiceError
@@ -122,7 +127,7 @@ def test_operators_see_the_list_and_lift_and_nobody_else_does(client: Client) ->
     assert "Nobody is banned" in client.get("/bans").content.decode()
 
 
-def test_the_fifth_wrong_password_in_a_row_bans_whoever_is_tried(client: Client) -> None:
+def test_the_fifth_wrong_password_bans_whoever_is_tried(client: Client) -> None:
     logins = ["anna@175.example", "admin@175.example", "nobody", "anna@176.example", "operator"]
     for login in logins[:4]:
         attempt(client, login=login)
@@ -143,10 +148,46 @@ def test_a_right_password_in_between_begins_the_count_anew(client: Client) -> No
     assert banned() == []
 
 
+def test_who_has_one_log_in_does_not_try_all_others_for_ever(client: Client) -> None:
+    for login in ("admin@175.example", "operator", "nobody", "anna@176.example"):
+        attempt(client, login=login)
+    assert attempt(client, PASSWORD, "anna@175.example") == 302
+    client.post("/logout")
+    assert banned() == []
+    attempt(client, login="admin@176.example")
+    assert banned() == [ATTACKER]
+
+
+def test_a_right_password_takes_back_its_own_log_ins_wrong_ones_however_it_is_spelt(client: Client) -> None:
+    for login in ("Anna@175.example", " anna@175.EXAMPLE", "nobody"):
+        attempt(client, login=login)
+    assert attempt(client, PASSWORD, "ANNA@175.example") == 302
+    client.post("/logout")
+    assert [wrong.login for wrong in WrongPassword.objects.all()] == ["nobody"]
+
+
+def test_of_many_wrong_passwords_at_once_one_is_the_fifth(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger=bans.__name__)
+    together = threading.Barrier(8)
+
+    def guess(number: int) -> None:
+        together.wait(10)
+        try:
+            bans.wrong_password(ATTACKER, f"person{number}")
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(guess, range(8)))
+    assert banned() == [ATTACKER]
+    assert WrongPassword.objects.count() == 5
+    assert caplog.text.count("banned: address=") == 1
+
+
 def test_four_wrong_passwords_a_day_are_no_ban(client: Client) -> None:
     for _ in range(4):
         attempt(client, login="nobody")
-    WrongPasswords.objects.update(since=timezone.now() - timedelta(hours=25))
+    WrongPassword.objects.update(at=timezone.now() - timedelta(hours=25))
     attempt(client, login="nobody")
     assert banned() == []
 
@@ -163,6 +204,55 @@ def test_wrong_passwords_from_where_nobody_is_banned_change_nothing(client: Clie
     for _ in range(7):
         assert attempt(client, login="nobody", address="192.0.2.3") in {200, 429}
     assert banned() == []
+
+
+def test_who_takes_another_ipv6_address_for_each_attempt_is_counted_as_one(client: Client) -> None:
+    addresses = [f"2001:db8:1:2:{number:x}::7" for number in range(8)]
+    logins = ["anna@175.example", "admin@175.example", "nobody", "anna@176.example", "root"]
+    for login, address in zip(logins, addresses, strict=False):
+        assert attempt(client, login=login, address=address) == 200
+    assert banned() == [addresses[4]], "a ban holds one address"
+    for address in (*addresses[5:], "2001:db8:1:2::"):
+        answer = client.post("/login", {"username": "operator", "password": PASSWORD}, headers={"X-Real-IP": address})
+        assert answer.status_code == 429
+        assert "Too many wrong passwords from your network" in answer.content.decode()
+    assert banned() == [addresses[4]], "nobody makes the list long"
+    assert attempt(client, PASSWORD, address="2001:db8:1:3::7") == 302, "the next network is not concerned"
+    client.post("/logout")
+    bans.lift(addresses[4], by="anna")
+    assert attempt(client, PASSWORD, address=addresses[5]) == 302
+    client.post("/logout")
+
+
+def test_a_closed_network_opens_after_a_day(client: Client) -> None:
+    for number in range(5):
+        attempt(client, login=f"nobody{number}", address=f"2001:db8::{number}")
+    assert attempt(client, PASSWORD, address="2001:db8::9") == 429
+    WrongPassword.objects.update(at=timezone.now() - timedelta(hours=25))
+    assert attempt(client, PASSWORD, address="2001:db8::9") == 302
+
+
+def test_one_log_in_is_closed_to_a_whole_ipv6_network(client: Client) -> None:
+    for number in range(4):
+        assert attempt(client, address=f"2001:db8:ffff::{number}") == 200
+    assert attempt(client, address="2001:db8:ffff::9") == 429
+    assert attempt(client, PASSWORD, address="2001:db8:ffff::a") == 429
+    assert attempt(client, PASSWORD, "admin@175.example", "2001:db8:ffff::a") == 302, (
+        "nobody closes what is never banned"
+    )
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        (ATTACKER, ATTACKER),
+        (f"::ffff:{ATTACKER}", ATTACKER),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ("2001:db8::6", "2001:db8::"),
+    ],
+)
+def test_what_attempts_are_counted_as(address: str, counted: str) -> None:
+    assert counted_as(address) == counted
 
 
 def test_a_tenant_that_logs_in_from_its_networks_alone(client: Client) -> None:

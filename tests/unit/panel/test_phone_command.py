@@ -31,6 +31,10 @@ def test_from_the_box_to_the_next_configuration() -> None:
     assert (shown["settings"]["language"], shown["settings"]["codecs"]) == ("it", ["alaw", "g722"])
     assert last_line(run("phone", "rearm", MAC, "--hours", "1")) == "changed=true"
     assert provisioning.by_mac(f"{MAC}.cfg", provisioning.Asker("198.51.100.7")) is not None
+    stolen = run("phone", "rearm", MAC, "--stolen")
+    assert last_line(stolen) == "changed=true"
+    assert "run `centralino apply` now" in stolen.stdout
+    assert Phone.objects.get().folder != phone.folder
     assert last_line(run("phone", "reprovision", MAC)) == "changed=true"
     assert last_line(run("phone", "reprovision", "--tenant", "175", "--reboot")) == "changed=true"
     assert list(CheckSyncRequest.objects.values_list("pbx", "reboot")) == [("pbx01", False), ("pbx01", True)]

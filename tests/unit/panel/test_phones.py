@@ -105,6 +105,42 @@ def test_armed_again_it_gets_them_by_either_address_once() -> None:
         assert device().secret not in (content(f"{MAC}.cfg", other) or "")
 
 
+def test_what_was_stolen_is_worthless_and_the_phone_gets_new_secrets(client: Client) -> None:
+    former = added(devices=("101/desk", "101/soft"))
+    fetched = yealink(content(f"{MAC}.cfg") or "")
+    stolen = [fetched[f"account.{place}.{key}"] for place in (1, 2) for key in ("user_name", "password")]
+    publish.publish("pbx01", by="test")
+    (phone,) = phones.rearm([MAC], stolen=True)
+    for name in ("folder", "admin_password", "user_password"):
+        assert getattr(phone, name) != getattr(former, name)
+    assert client.get(f"/phones/{former.folder}/{MAC}.cfg").status_code == 404
+    given = content(f"{MAC}.cfg", phone.folder) or ""
+    found = yealink(given)
+    assert (found["account.1.user_name"], found["account.1.password"]) == (device().endpoint, device().secret)
+    assert phone.admin_password in given
+    publication, new = publish.publish("pbx01", by="test")
+    assert new
+    assert not [word for word in stolen if word in publication.document + given]
+    assert device().secret in publication.document
+    assert device().secret != device(name="soft").secret
+    assert phones.devices_of(phones.get(MAC)) == ["101/desk", "101/soft"]
+
+
+def test_armed_again_without_being_stolen_nothing_is_new() -> None:
+    former, account = added(), device()
+    phones.rearm([MAC])
+    phone = phones.get(MAC)
+    assert (phone.folder, phone.admin_password) == (former.folder, former.admin_password)
+    assert (device().endpoint, device().secret) == (account.endpoint, account.secret)
+
+
+def test_of_several_stolen_phones_one_that_is_not_there_leaves_all_as_they_are() -> None:
+    former = added()
+    with pytest.raises(ServiceError):
+        phones.rearm([MAC, OTHER_MAC], stolen=True)
+    assert phones.get(MAC).folder == former.folder
+
+
 def test_arming_ends_by_itself() -> None:
     phone = added()
     Phone.objects.update(armed_until=timezone.now() - timedelta(seconds=1))
@@ -135,13 +171,23 @@ def test_an_unknown_phone_is_logged_in_one_line_and_a_known_one_is_not_counted(l
         assert content(name, folder) is None
     for name in (f"{MAC}.cfg", "y000000000066.cfg", "000000000000.cfg", "..", "a\nphone refused: address=192.0.2.9"):
         assert content(name) is None
-    assert [record.getMessage() for record in log.records] == [
-        f"phone provisioned: address={ADDRESS} mac={MAC}",
-        f"phone refused: address={ADDRESS} mac={OTHER_MAC}",
-        f"phone refused: address={ADDRESS} mac={MAC}",
-        f"phone refused: address={ADDRESS} mac=none",
-        f"phone not armed: address={ADDRESS} mac={MAC}",
+    assert [(record.levelname, record.getMessage()) for record in log.records] == [
+        ("INFO", f"phone provisioned: address={ADDRESS} mac={MAC}"),
+        ("WARNING", f"phone refused: address={ADDRESS} mac={OTHER_MAC}"),
+        ("INFO", f"phone folder unknown: address={ADDRESS} mac={MAC}"),
+        ("INFO", f"phone folder unknown: address={ADDRESS} mac=none"),
+        ("INFO", f"phone not armed: address={ADDRESS} mac={MAC}"),
     ]
+
+
+def test_a_phone_that_was_removed_or_moved_does_not_have_its_office_banned(log: pytest.LogCaptureFixture) -> None:
+    former = added().folder
+    phones.remove(MAC)
+    for name in (f"{MAC}.cfg", "phonebook.xml", "ca.crt"):
+        assert content(name, former) is None
+    phones.put(176, entry())
+    assert content(f"{MAC}.cfg", former) is None
+    assert "phone refused" not in log.text
 
 
 @pytest.mark.parametrize("how", ["accepted", "required"])

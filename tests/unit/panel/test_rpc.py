@@ -9,7 +9,7 @@ import pytest
 import yaml
 from django.test import Client
 
-from centralino.panel.models import Ban, Tenant, WrongPasswords
+from centralino.panel.models import Ban, Tenant, WrongPassword
 from centralino.panel.services import bans
 from tests.unit.panel.samples import PASSWORD, tenant_data
 
@@ -86,14 +86,22 @@ def test_operators_alone_are_let_in(client: Client, login: str) -> None:
 def test_wrong_passwords_count_as_at_the_log_in_page(client: Client) -> None:
     for login in ("operator", "nobody", "anna@175.example", "root"):
         assert post(client, LIST, Authorization=basic(login, "wrong")).status_code == 401
-    assert WrongPasswords.objects.get(address=PROGRAM).count == 4
+    assert WrongPassword.objects.filter(address=PROGRAM).count() == 4
     assert post(client, LIST).status_code == 200
-    assert not WrongPasswords.objects.exists(), "a right one begins the count anew"
+    assert WrongPassword.objects.filter(address=PROGRAM).count() == 3, "a right one takes back those of its log-in"
     for _ in range(4):
         post(client, LIST, Authorization=basic(password="wrong"))
+    assert [ban.address for ban in bans.in_force()] == [PROGRAM]
     assert post(client, LIST, Authorization=basic(password="wrong")).status_code == 429
     assert post(client, LIST).status_code == 429, "the pair of address and name is locked"
-    assert [ban.address for ban in bans.in_force()] == [PROGRAM]
+
+
+def test_a_right_password_opens_the_pair_again_from_anywhere_in_the_ipv6_network(client: Client) -> None:
+    for _ in range(2):
+        for number in range(4):
+            post(client, LIST, Authorization=basic(password="wrong"), **{"X-Real-IP": f"2001:db8::{number}"})
+        assert post(client, LIST, **{"X-Real-IP": "2001:db8::a"}).status_code == 200
+    assert bans.in_force() == []
 
 
 def test_nothing_is_kept_of_a_call(client: Client) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,24 @@ def test_phones_are_led_to_the_port_where_they_show_certificates(
     nginx = texts("web01", "nginx")
     assert ("listen 8444 ssl" in nginx) == ("ssl_verify_client optional_no_ca" in nginx) == bool(bundle)
     assert nginx.count("ssl_verify_client on") == 1
+
+
+def test_an_ipv6_network_is_limited_as_one_address(loader: DataLoader, tmp_path: Path) -> None:
+    """The expression by which nginx takes what a limit counts from an address, as Python reads it."""
+    (play,) = {play for known, name, play in EXAMPLE if (known, name) == ("web01", "nginx")}
+    text = "".join(text for _, text in in_example("web01", "nginx", play, loader, tmp_path))
+    assert re.findall(r"limit_req_zone (\$\w+?)(?:_\d+)? ", text) == ["$asker"] * text.count("limit_req_zone")
+    assert "$binary_remote_addr zone" not in text
+    (expression,) = re.findall(r'"~(.+)" \$network;', text)
+
+    def counted(address: str) -> bytes | None:
+        found = re.search(expression.encode(), ip_address(address).packed)
+        return found["network"] if found else None
+
+    one, other = counted("2001:db8:a0a:a0a::1"), counted("2001:db8:a0a:a0a:a0a:a0a:a0a:a0a")
+    assert one == other == ip_address("2001:db8:a0a:a0a::").packed[:8]
+    assert counted("2001:db8:a0a:a0b::1") != one
+    assert counted("192.0.2.7") is None, "an IPv4 address is taken as it is"
 
 
 @pytest.mark.parametrize("authority", ["", "/programs.pem"])

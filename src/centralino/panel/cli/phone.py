@@ -117,14 +117,20 @@ def rearm(
     hours: Annotated[
         int | None, typer.Option("--hours", min=1, max=720, help="How long; by default as long as a new one may.")
     ] = None,
+    stolen: Annotated[
+        bool,
+        typer.Option("--stolen", help="Somebody else has the secrets: make new ones, for folder, menu and accounts."),
+    ] = False,
 ) -> None:
-    """Let phones fetch their secrets once more: after a factory reset, or when a stranger was faster."""
+    """Let phones fetch their secrets once more, after a factory reset; with --stolen, new ones."""
     from centralino.panel.services import phones  # noqa: PLC0415
 
     with sentences():
-        armed = phones.rearm(macs, hours)
+        armed = phones.rearm(macs, hours, stolen=stolen)
     for phone in armed:
         out.print(f"phone {phone.mac}: {_secrets(phone)}", markup=False)
+    if stolen:
+        out.print("their former accounts go on until the next apply: run `centralino apply` now", markup=False)
     changed(True)
 
 

@@ -4,7 +4,7 @@ import logging
 import socket
 from collections.abc import Iterable
 from datetime import timedelta
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final
 
 from django.db import transaction
@@ -14,13 +14,15 @@ from pydantic import ValidationError
 from centralino.contract import bans as contract
 from centralino.contract.bans import DAY, BanList, Report, within
 from centralino.panel import config
-from centralino.panel.models import Ban, Tenant, WrongPasswords
-from centralino.panel.services import notify
+from centralino.panel.addresses import counted_as
+from centralino.panel.models import Ban, Tenant, WrongPassword
+from centralino.panel.services import locks, notify
 from centralino.panel.services.errors import ServiceError
 
 _LOOPBACK: Final = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+_DAY: Final = timedelta(seconds=DAY)
 WRONG_PASSWORDS: Final = 5
-"""So many in a row from one address, within a day, and it is banned."""
+"""So many from one address or IPv6 /64 within a day, and it is banned."""
 
 _log = logging.getLogger(__name__)
 
@@ -119,7 +121,7 @@ def lift(address: str, *, by: str) -> bool:
     with transaction.atomic():
         lifted, _ = Ban.objects.filter(address=wanted).delete()
         # Who is let in again begins anew.
-        WrongPasswords.objects.filter(address=wanted).delete()
+        WrongPassword.objects.filter(address=counted_as(wanted)).delete()
         notify.send(notify.Channel.BANS)
     if lifted:
         _log.info("ban lifted: address=%s by=%s", wanted, by)
@@ -137,29 +139,40 @@ def attack(address: str | None, *, reason: str) -> None:
         _log.warning("%s", error)
 
 
-def wrong_password(address: str | None) -> None:
-    """Count a wrong password; the fifth in a row within a day is a ban."""
+def wrong_password(address: str | None, login: str) -> None:
+    """Count a wrong password; the fifth within a day is a ban. Those after it change nothing."""
     if not address:
         return
     now = timezone.now()
-    day_ago = now - timedelta(seconds=DAY)
     with transaction.atomic():
-        WrongPasswords.objects.filter(since__lte=day_ago).delete()
-        row, _ = WrongPasswords.objects.select_for_update().get_or_create(
-            address=address, defaults={"count": 0, "since": now}
-        )
-        row.count += 1
-        if row.count < WRONG_PASSWORDS:
-            row.save(update_fields=["count"])
+        # Of several at once none sees the others' rows before their commits: all would be the first.
+        locks.take(locks.Lock.WRONG_PASSWORDS)
+        WrongPassword.objects.filter(at__lte=now - _DAY).delete()
+        before = _wrong_passwords(address)
+        if before >= WRONG_PASSWORDS:
             return
-        row.delete()
-        attack(address, reason=f"{WRONG_PASSWORDS} wrong passwords in a row at the panel's log-in")
+        WrongPassword.objects.create(address=counted_as(address), login=login, at=now)
+        if before + 1 == WRONG_PASSWORDS:
+            attack(address, reason=f"{WRONG_PASSWORDS} wrong passwords within a day at the panel's log-in")
 
 
-def right_password(address: str | None) -> None:
-    """Begin to count anew: whoever comes from there has shown to belong here."""
+def shut_out(address: str | None) -> bool:
+    """Tell whether a log-in is refused, the password right or wrong, after too many from the same IPv6 /64.
+
+    A ban holds the one address that it names, and whoever attacks has 2^64 more there.
+    """
+    if not address or ip_address(address).version == 4 or _never_banned(address):  # noqa: PLR2004
+        return False
+    return _wrong_passwords(address) >= WRONG_PASSWORDS
+
+
+def right_password(address: str | None, login: str) -> None:
+    """Forget the wrong ones that came from there for the same log-in.
+
+    Those for others stay: whoever has one log-in would try all others for ever, with the own one in between.
+    """
     if address:
-        WrongPasswords.objects.filter(address=address).delete()
+        WrongPassword.objects.filter(address=counted_as(address), login=login).delete()
 
 
 def may_come_from(tenant: Tenant | None, address: str | None) -> bool:
@@ -175,8 +188,18 @@ def here() -> str:
 
 
 def _refuse_never_banned(report: Report) -> None:
-    for network in (*_LOOPBACK, *config.site().never_banned):
-        if report.address in network:
-            raise NeverBannedError(
-                f"{report.address} is in {network}, which is never banned: see cluster_never_banned in the inventory"
-            )
+    network = _never_banned(str(report.address))
+    if network:
+        raise NeverBannedError(
+            f"{report.address} is in {network}, which is never banned: see cluster_never_banned in the inventory"
+        )
+
+
+def _never_banned(address: str) -> IPv4Network | IPv6Network | None:
+    """Return the network that an address must stay reachable for; None where it may be banned."""
+    return next((network for network in (*_LOOPBACK, *config.site().never_banned) if within(address, [network])), None)
+
+
+def _wrong_passwords(address: str) -> int:
+    """Return how many have come within a day from an address, or from its IPv6 /64."""
+    return WrongPassword.objects.filter(address=counted_as(address), at__gt=timezone.now() - _DAY).count()

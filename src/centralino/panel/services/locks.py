@@ -10,6 +10,7 @@ class Lock(IntEnum):
 
     CONFIGURATION = 0x63656E01
     SIGNING_KEYS = 0x63656E02
+    WRONG_PASSWORDS = 0x63656E03
 
 
 def take(lock: Lock) -> None:

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 from pydantic import TypeAdapter, ValidationError
 
+from centralino.contract.names import new_endpoint_name, new_sip_secret
 from centralino.contract.phones import MacAddress, PhoneDefaults
 from centralino.contract.tenant_file import PhoneEntry
 from centralino.panel import config
@@ -105,16 +106,21 @@ def get(mac: str) -> Phone:
         raise ServiceError(f"phone {mac}: there is none: see `centralino phone list`") from None
 
 
-def rearm(macs: Iterable[str], hours: int | None = None) -> list[Phone]:
+def rearm(macs: Iterable[str], hours: int | None = None, *, stolen: bool = False) -> list[Phone]:
     """Let phones fetch their secrets once more, within so many hours; by default as long as new ones may.
+
+    Where those were ``stolen``, all of them are made anew; the former ones are worthless after the next apply.
 
     Raises:
         ServiceError: one of them is not there; nothing is changed then.
 
     """
     with transaction.atomic():
+        locks.take(locks.Lock.CONFIGURATION)
         found = [get(mac) for mac in macs]
         for phone in found:
+            if stolen:
+                _renew(phone)
             phone.armed_until = _armed_until(hours)
             phone.save(update_fields=["armed_until"])
     return found
@@ -138,9 +144,7 @@ def _put(tenant: Tenant, entry: PhoneEntry) -> Outcome:
         phone = Phone.objects.create(
             tenant=tenant,
             mac=entry.mac,
-            folder=_random(_FOLDER_LENGTH),
-            admin_password=_random(_PASSWORD_LENGTH),
-            user_password=_random(_PASSWORD_LENGTH),
+            **_new_secrets(),
             armed_until=_armed_until(),
             **wanted,
         )
@@ -155,6 +159,27 @@ def _put(tenant: Tenant, entry: PhoneEntry) -> Outcome:
         phone.armed_until = _armed_until()
     phone.save(update_fields=["model", "settings", "armed_until"])
     return "changed"
+
+
+def _new_secrets() -> dict[str, str]:
+    return {
+        "folder": _random(_FOLDER_LENGTH),
+        "admin_password": _random(_PASSWORD_LENGTH),
+        "user_password": _random(_PASSWORD_LENGTH),
+    }
+
+
+def _renew(phone: Phone) -> None:
+    """Make a phone's folder and passwords anew, and its devices' names in Asterisk and secrets."""
+    secrets_ = _new_secrets()
+    for name, value in secrets_.items():
+        setattr(phone, name, value)
+    phone.save(update_fields=list(secrets_))
+    for account in phone.accounts.all():
+        # A registration outlives its password, and calls go on arriving there; it does not outlive its endpoint.
+        account.device.endpoint = new_endpoint_name(phone.tenant_id)
+        account.device.secret = new_sip_secret()
+        account.device.save(update_fields=["endpoint", "secret"])
 
 
 def _set_accounts(phone: Phone, tenant: Tenant, references: Sequence[str]) -> None:
