@@ -29,6 +29,7 @@ from proxmox import (
     takeover,
     values,
     ways,
+    workers,
 )
 from proxmox.converge import Report, Subject
 from proxmox.desired import Guest
@@ -60,6 +61,9 @@ def failover(options: argparse.Namespace) -> int:
             fence.prove_off(opened, options)
         with show.Lines([one.guest.name for one in rescues]) as lines:
             done = _Run(opened, found, lines, began, lent).all(rescues) if rescues else []
+        if opened.api.stop.is_set():
+            _end(opened, [one for one in done if not one.error], [], planned=False)
+            opened.api.go_on()
         _take_back(opened, found, lent, options.node)
         code = _end(opened, done, _others(opened, found, options.node), planned=False)
         if errors := [*stranded, *(one.error for one in done if one.error)]:
@@ -108,7 +112,7 @@ class _Run:
 
     def all(self, rescues: list[Rescue]) -> list[Rescue]:
         with ThreadPoolExecutor(max_workers=len(rescues)) as pool:
-            return [future.result() for future in [pool.submit(self._one, rescue) for rescue in rescues]]
+            return workers.results(self._api, pool, [pool.submit(self._one, rescue) for rescue in rescues])
 
     def _one(self, rescue: Rescue) -> Rescue:
         name = rescue.guest.name
