@@ -134,10 +134,11 @@ class _Run:
         """Have HA start a guest elsewhere; what it had not before, and can have on few nodes alone, it gives back."""
         guest = rescue.guest
         lent = guest.vmid not in self._found.ha or guest.vmid in self._lent
-        only = rescue.target if rescue.way is Way.REPLICA else None
         wanted = self._found.ha.get(guest.vmid)
-        if only is not None:
-            adopt.pin(self._api, guest.vmid, only, managed=wanted is not None)
+        notes: tuple[str, ...] = ()
+        if rescue.way is Way.REPLICA:
+            alive = frozenset(self._found.online())
+            notes = adopt.pin(self._api, adopt.Lost(guest.vmid, wanted, rescue.target, rescue.replicas, alive))
         elif wanted is None:
             self._report(guest.name, "giving it to HA")
             self._api.send(calls.join_ha(guest.vmid, "started"))
@@ -145,12 +146,10 @@ class _Run:
             self._api.send(calls.set_ha(guest.vmid, "started"))
         self._report(guest.name, "waiting for HA")
         node = adopt.wait(self._api, guest.vmid, self._found.machines[guest.vmid].node)
-        if only is None:
-            return node, ()
-        if lent:
+        if rescue.way is Way.REPLICA and lent:
             self._api.send(calls.leave_ha(guest.vmid))
             return node, ()
-        return node, (f"HA keeps it on {node} ({adopt.rule(guest.vmid)}): remove that before it goes to another node",)
+        return node, notes
 
     def _disarm(self, guest: Guest) -> None:
         """Keep the dead node from starting its copy when it returns: what HA has disabled is started by nobody."""

@@ -42,6 +42,8 @@ class Rescue:
     archive: Archive | None = None
     schedule: str = ""
     """How often its replica is brought up to date; when it last was, only the dead node knew."""
+    replicas: frozenset[str] = frozenset()
+    """The living nodes that have a replica of it."""
     took: float = 0.0
     """From the node's death, or from the command where nobody told its time, to the service's first answer (RTO)."""
     node: str = ""
@@ -71,6 +73,7 @@ def decide(opened: Session, found: State, node: str, began: float) -> list[Rescu
     rescues = []
     for guest in lost:
         copy, schedule = _copy(opened, guest, found), ""
+        living = {on: often for on, often in replicas.get(guest.vmid, {}).items() if found.nodes[on].online}
         own = next((archive for archive in archives if archive.vmid == guest.vmid), None)
         target, vmid = targets[guest.name], guest.vmid
         by_hook = opened.whole.takeover_hook is not None and guest.vmid not in found.ha
@@ -79,17 +82,19 @@ def decide(opened: Session, found: State, node: str, began: float) -> list[Rescu
         elif _is_shared(guest, found, node):
             shared = Way.SHARED_TAKEN if by_hook else Way.SHARED
             way, age = Way.HA if found.ha.get(guest.vmid) == "started" else shared, 0.0
-        elif guest.vmid in replicas and found.nodes[replicas[guest.vmid][0]].online:
-            way, (target, schedule) = Way.REPLICA_TAKEN if by_hook else Way.REPLICA, replicas[guest.vmid]
+        elif living:
+            way, (target, schedule) = Way.REPLICA_TAKEN if by_hook else Way.REPLICA, min(living.items())
             age = None
         else:
             way, age, vmid = (Way.BACKUP, began - own.made, next_free) if own else (Way.CLONE, None, next_free)
             next_free += 1
-        rescues.append(Rescue(guest, way, target, vmid, age, own if way is Way.BACKUP else None, schedule))
+        archive = own if way is Way.BACKUP else None
+        rescues.append(Rescue(guest, way, target, vmid, age, archive, schedule, frozenset(living)))
     for guest in taken:
         way, age = (Way.SHARED_TAKEN, 0.0) if _is_shared(guest, found, node) else (Way.REPLICA_TAKEN, None)
-        schedule = replicas.get(guest.vmid, ("", ""))[1]
-        rescues.append(Rescue(guest, way, found.machines[guest.vmid].node, guest.vmid, age, schedule=schedule))
+        there_now = found.machines[guest.vmid].node
+        schedule = replicas.get(guest.vmid, {}).get(there_now, "")
+        rescues.append(Rescue(guest, way, there_now, guest.vmid, age, schedule=schedule))
     return rescues
 
 
@@ -137,11 +142,10 @@ def _copy(opened: Session, guest: Guest, found: State) -> Machine | None:
     return None
 
 
-def _replicas(opened: Session, lost: list[Guest]) -> dict[int, tuple[str, str]]:
-    """Return VMID → (node with the replica, schedule)."""
-    jobs = opened.api.send(calls.replication_jobs()) if lost else []
-    return {
-        int(job["guest"]): (str(job["target"]), str(job.get("schedule") or "*/15"))
-        for job in jobs
-        if not int(job.get("disable") or 0)
-    }
+def _replicas(opened: Session, lost: list[Guest]) -> dict[int, dict[str, str]]:
+    """Return VMID → node with a replica → schedule."""
+    found: dict[int, dict[str, str]] = {}
+    for job in opened.api.send(calls.replication_jobs()) if lost else []:
+        if not int(job.get("disable") or 0):
+            found.setdefault(int(job["guest"]), {})[str(job["target"])] = str(job.get("schedule") or "*/15")
+    return found
