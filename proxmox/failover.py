@@ -20,6 +20,7 @@ from proxmox import (
     converge,
     fence,
     plan,
+    preflight,
     probes,
     session,
     show,
@@ -50,12 +51,13 @@ def failover(options: argparse.Namespace) -> int:
         opened.fit(found, ("failover",))
         _check_dead(found, options.node)
         rescues = ways.decide(opened, found, options.node, began)
+        _check_rights(opened, found, rescues)
         stranded = ways.stranded(opened, found, options.node)
         lent = adopt.lent(opened)
         if options.check:
             code = _end(opened, rescues, [], planned=True)
-            if stranded:
-                raise ProvisionerError(*stranded)
+            if errors := [*stranded, *(one.error for one in rescues if one.error)]:
+                raise ProvisionerError(*errors)
             return code
         if rescues:
             fence.prove_off(opened, options)
@@ -97,6 +99,25 @@ def _check_dead(found: State, node: str) -> None:
         )
 
 
+def _check_rights(opened: Session, found: State, rescues: list[Rescue]) -> None:
+    """Refuse to begin without the rights to find and restore the backups of those that come back from one, or anew.
+
+    Who comes back with its own disk needs none of them.
+    """
+    anew = [one.guest for one in rescues if one.way in {Way.BACKUP, Way.COPY, Way.CLONE}]
+    problems = [
+        sentence
+        for operations, guests in (
+            (("backup", "new"), [guest for guest in anew if guest.backup_storage]),
+            (("new",), [guest for guest in anew if not guest.backup_storage]),
+        )
+        if guests
+        for sentence in preflight.lacking(replace(opened.whole, guests=tuple(guests)), found, operations)
+    ]
+    if problems:
+        raise ProvisionerError(*dict.fromkeys(problems))
+
+
 class _Run:
     """One failover, shared by the threads that carry it out."""
 
@@ -116,6 +137,8 @@ class _Run:
 
     def _one(self, rescue: Rescue) -> Rescue:
         name = rescue.guest.name
+        if rescue.error:
+            return rescue
         try:
             if rescue.way in {Way.HA, Way.SHARED, Way.REPLICA}:
                 node, pinned = self._by_ha(rescue)
@@ -251,7 +274,7 @@ def _end(opened: Session, rescues: list[Rescue], others: list[str], *, planned: 
         return 2 if planned and rescues else 0
     for one in rescues:
         lost = _loss(one)
-        if planned:
+        if planned and not one.error:
             session.write(f"{one.guest.name}: {one.way}; {one.vmid} on {one.target}; would lose {lost}")
         elif not one.error:
             session.write(

@@ -7,7 +7,7 @@ from typing import Final
 from proxmox import backups, calls, converge, placement, spare, takeover
 from proxmox.backups import Archive
 from proxmox.desired import Guest
-from proxmox.errors import ProvisionerError
+from proxmox.errors import ProvisionerError, RefusedError, UnansweredError
 from proxmox.session import Session
 from proxmox.state import Machine, State
 
@@ -68,14 +68,13 @@ def decide(opened: Session, found: State, node: str, began: float) -> list[Rescu
         targets = {guest.name: min(spare.candidates(guest, found), default="") for guest in lost}
     taken = _taken(opened, found, node)
     replicas = _replicas(opened, [*lost, *taken])
-    archives = backups.archives(opened, found) if lost else []
+    shelves = _Shelves(opened, found, node)
     next_free = max(found.machines, default=100) + 1
     rescues = []
     for guest in lost:
         copy, schedule = _copy(opened, guest, found), ""
         living = {on: often for on, often in replicas.get(guest.vmid, {}).items() if found.nodes[on].online}
-        own = next((archive for archive in archives if archive.vmid == guest.vmid), None)
-        target, vmid = targets[guest.name], guest.vmid
+        target, vmid, own, error = targets[guest.name], guest.vmid, None, ""
         by_hook = opened.whole.takeover_hook is not None and guest.vmid not in found.ha
         if copy is not None:
             way, age, target, vmid = Way.COPY, None, copy.node, copy.vmid
@@ -85,17 +84,65 @@ def decide(opened: Session, found: State, node: str, began: float) -> list[Rescu
         elif living:
             way, (target, schedule) = Way.REPLICA_TAKEN if by_hook else Way.REPLICA, min(living.items())
             age = None
+        elif error := shelves.unread(guest):
+            way, age = Way.BACKUP, None
         else:
+            own = shelves.newest(guest)
             way, age, vmid = (Way.BACKUP, began - own.made, next_free) if own else (Way.CLONE, None, next_free)
             next_free += 1
-        archive = own if way is Way.BACKUP else None
-        rescues.append(Rescue(guest, way, target, vmid, age, archive, schedule, frozenset(living)))
+        rescues.append(Rescue(guest, way, target, vmid, age, own, schedule, frozenset(living), error=error))
     for guest in taken:
         way, age = (Way.SHARED_TAKEN, 0.0) if _is_shared(guest, found, node) else (Way.REPLICA_TAKEN, None)
         there_now = found.machines[guest.vmid].node
         schedule = replicas.get(guest.vmid, {}).get(there_now, "")
         rescues.append(Rescue(guest, way, there_now, guest.vmid, age, schedule=schedule))
     return rescues
+
+
+class _Shelves:
+    """The backups of the lost guests, read when somebody needs one; and whether they could be."""
+
+    def __init__(self, opened: Session, found: State, dead: str) -> None:
+        self._opened = opened
+        self._found = found
+        self._dead = dead
+        self._read: dict[str, tuple[list[Archive], str]] = {}
+
+    def newest(self, guest: Guest) -> Archive | None:
+        """Return a guest's newest backup, on whichever of the inventory's storages."""
+        read = [self._on(storage)[0] for storage in backups.storages(self._opened.whole)]
+        own = [archive for shelf in read for archive in shelf if archive.vmid == guest.vmid]
+        return max(own, key=lambda archive: archive.made, default=None)
+
+    def unread(self, guest: Guest) -> str:
+        """Return why nobody can say whether a guest has a backup; it is then not to be made anew, empty."""
+        storage = guest.backup_storage
+        if not storage:
+            return ""
+        why = self._on(storage)[1]
+        own = self._found.storages.get((self._dead, storage))
+        if not why and own and not own.shared and self.newest(guest) is None:
+            why = f"{self._dead}'s own went with it"
+        if not why:
+            return ""
+        return (
+            f"{guest.name}: its backups on {storage} cannot be read ({why}), and without them it would be made anew, "
+            "empty: bring that storage back, then run again; or, where it has none for sure, take "
+            f"proxmox_backup_storage from it ({guest.where['proxmox_backup_storage']})"
+        )
+
+    def _on(self, storage: str) -> tuple[list[Archive], str]:
+        if storage not in self._read:
+            self._read[storage] = self._ask(storage)
+        return self._read[storage]
+
+    def _ask(self, storage: str) -> tuple[list[Archive], str]:
+        if not backups.readers(self._found, storage):
+            return [], "no node that is online sees it"
+        try:
+            return backups.on_storage(self._opened, self._found, storage), ""
+        except (RefusedError, UnansweredError) as error:
+            return [], error.sentences[0]
 
 
 def _is_shared(guest: Guest, found: State, dead: str) -> bool:
