@@ -2,6 +2,7 @@
 
 A guest whose disk only some nodes have is pinned to one of them. What HA had not before the node's death is taken out
 of HA again as soon as it runs, and the pin with it: HA knows nothing of replicas, and the guest is to go home later.
+What comes back as a copy leaves its original to HA too, disabled, so that nobody starts it.
 """
 
 import time
@@ -36,6 +37,13 @@ def lent(opened: Session) -> frozenset[int]:
         for request in opened.unfinished()
         if request.command == opened.options.command and request.text.startswith("POST /cluster/ha/resources ")
     )
+
+
+def begun(opened: Session) -> frozenset[int]:
+    """Return the guests whose state under HA such a failover has set, or was about to."""
+    sent = [request for request in opened.unfinished() if request.command == opened.options.command]
+    steered = [one for one in sent if one.text.split(" ")[1].startswith("/cluster/ha/resources")]
+    return lent(opened).union(*({int(vmid) for vmid in one.machines} for one in steered))
 
 
 @dataclass(frozen=True)
@@ -80,8 +88,33 @@ def pin(api: Api, lost: Lost) -> tuple[str, ...]:
     A rule that brings it there already is left alone. HA goes on managing what it had until the new rule holds, so
     that a refusal leaves the guest as it was.
     """
-    release = int(str(api.send(calls.version())["version"]).partition(".")[0])
-    return _by_rule(api, lost) if release >= _RULES_SINCE else _by_group(api, lost)
+    return _by_rule(api, lost) if _has_rules(api) else _by_group(api, lost)
+
+
+def disarm(api: Api, vmid: int, dead: str, wanted: str | None) -> None:
+    """Have nobody start a dead node's guest, and HA leave it there.
+
+    What HA has in the state ``disabled`` its node does not start either. But what becomes so after the node's death,
+    HA recovers first like all else, to a node that has not its disk; it finds none where a guest is bound to the dead
+    one, and gives it up in place (``next_state_recovery`` of PVE::HA::Manager).
+    """
+    if wanted == "disabled":
+        return
+    name = rule(vmid)
+    if not _has_rules(api):
+        _make_or_change(api, calls.group_ha(name, dead), calls.regroup_ha(name, dead))
+        disable = calls.set_ha if wanted else calls.join_ha
+        api.send(disable(vmid, "disabled", group=name))
+        return
+    if wanted is not None:
+        api.send(calls.leave_ha(vmid))  # and so every rule, of which only one may bind it to nodes
+    api.send(calls.join_ha(vmid, "ignored"))
+    _make_or_change(api, calls.pin_ha(name, vmid, dead), calls.repin_ha(name, vmid, dead))
+    api.send(calls.set_ha(vmid, "disabled"))
+
+
+def _has_rules(api: Api) -> bool:
+    return int(str(api.send(calls.version())["version"]).partition(".")[0]) >= _RULES_SINCE
 
 
 def _by_rule(api: Api, lost: Lost) -> tuple[str, ...]:

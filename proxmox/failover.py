@@ -2,7 +2,7 @@
 
 Nothing is begun before somebody has proved that the node is off: an isolated node may still run its guests, and a
 second copy of a telephone exchange is worse than none. What is brought back under a number of its own leaves its
-original under HA in the state ``disabled``, so that the node does not start it when it returns.
+original under HA in the state ``disabled``, bound to its node, so that the node does not start it when it returns.
 """
 
 import argparse
@@ -33,7 +33,6 @@ from proxmox import (
     workers,
 )
 from proxmox.converge import Report, Subject
-from proxmox.desired import Guest
 from proxmox.errors import ProvisionerError
 from proxmox.reach import reach
 from proxmox.session import Session
@@ -66,7 +65,7 @@ def failover(options: argparse.Namespace) -> int:
         if opened.api.stop.is_set():
             _end(opened, [one for one in done if not one.error], [], planned=False)
             opened.api.go_on()
-        _take_back(opened, found, lent, options.node)
+        _take_back(opened, found, lent - {one.guest.vmid for one in rescues}, options.node)
         code = _end(opened, done, _others(opened, found, options.node), planned=False)
         if errors := [*stranded, *(one.error for one in done if one.error)]:
             raise ProvisionerError(*errors)
@@ -128,6 +127,7 @@ class _Run:
         self._report = report
         self._began = began
         self._lent = lent
+        self._dead: str = opened.options.node
         bound = opened.whole.parallel_clones
         self._bounds = {guest.storage: threading.Semaphore(bound) for guest in opened.whole.guests}
 
@@ -145,7 +145,7 @@ class _Run:
             elif rescue.way in {Way.SHARED_TAKEN, Way.REPLICA_TAKEN}:
                 node, pinned = self._by_takeover(rescue), ()
             else:
-                self._disarm(rescue.guest)
+                adopt.disarm(self._api, rescue.guest.vmid, self._dead, self._found.ha.get(rescue.guest.vmid))
                 node, pinned = self._by_copy(rescue), ()
             notes = (*self._answers(rescue, node), *pinned)
         except ProvisionerError as error:
@@ -168,18 +168,11 @@ class _Run:
         elif wanted != "started":
             self._api.send(calls.set_ha(guest.vmid, "started"))
         self._report(guest.name, "waiting for HA")
-        node = adopt.wait(self._api, guest.vmid, self._found.machines[guest.vmid].node)
+        node = adopt.wait(self._api, guest.vmid, self._dead)
         if rescue.way is Way.REPLICA and lent:
             self._api.send(calls.leave_ha(guest.vmid))
             return node, ()
         return node, notes
-
-    def _disarm(self, guest: Guest) -> None:
-        """Keep the dead node from starting its copy when it returns: what HA has disabled is started by nobody."""
-        if self._found.ha.get(guest.vmid) == "disabled":
-            return
-        managed = guest.vmid in self._found.ha
-        self._api.send(calls.set_ha(guest.vmid, "disabled") if managed else calls.join_ha(guest.vmid, "disabled"))
 
     def _by_copy(self, rescue: Rescue) -> str:
         """Make the guest under another number, with its name, card and address; its own is taken for now."""
@@ -224,9 +217,9 @@ class _Run:
         if rescue.vmid != guest.vmid:
             then = ", then run `schedule`" if self._opened.whole.backup_schedule else ""
             notes.append(f"set proxmox_vmid to {rescue.vmid} in {guest.where['proxmox_vmid']}{then}")
-            notes.append(
-                f"when {self._found.machines[guest.vmid].node} is back, `retire {guest.vmid}` removes its copy"
-            )
+            notes.append(f"when {self._dead} is back, `retire {guest.vmid}` removes its copy")
+            if self._found.ha.get(guest.vmid) == "started":
+                notes.append(f"HA had it: put {rescue.vmid} under HA again")
         if rescue.way is Way.CLONE or not probes.of_guest(guest):
             reach(self._api, replace(guest, vmid=rescue.vmid), node, self._report)
             if rescue.way is Way.CLONE:
@@ -252,6 +245,7 @@ def _take_back(opened: Session, found: State, lent: frozenset[int], node: str) -
             continue
         storage = found.storages.get((machine.node, guest.storage))
         if storage is not None and not storage.shared:
+            adopt.wait(opened.api, guest.vmid, node)
             opened.api.send(calls.leave_ha(guest.vmid))
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from proxmox import backups, calls, converge, placement, spare, takeover
+from proxmox import adopt, backups, calls, converge, placement, spare, takeover
 from proxmox.backups import Archive
 from proxmox.desired import Guest
 from proxmox.errors import ProvisionerError, RefusedError, UnansweredError
@@ -54,7 +54,9 @@ class Rescue:
 def decide(opened: Session, found: State, node: str, began: float) -> list[Rescue]:
     """Return what is done for each lost guest; a guest that is back under another number already is taken up."""
     there = {vmid for vmid, machine in found.machines.items() if machine.node == node}
-    lost = [guest for guest in opened.whole.guests if guest.vmid in there]
+    # What a run that was cut off has given to HA may be on a living node by now, and nobody starts it there.
+    displaced = _displaced(opened, found, node)
+    lost = [guest for guest in opened.whole.guests if guest.vmid in there or guest in displaced]
     rooms = {name: one for name, one in spare.rooms(opened.whole, found).items() if name != node}
     targets = placement.place([spare.load(guest, found) for guest in lost], rooms)
     if targets is None:
@@ -67,6 +69,7 @@ def decide(opened: Session, found: State, node: str, began: float) -> list[Rescu
             )
         targets = {guest.name: min(spare.candidates(guest, found), default="") for guest in lost}
     taken = _taken(opened, found, node)
+    adopted = [(guest, on) for guest, on in _adopted(opened, found, node) if found.nodes[on].online]
     replicas = _replicas(opened, [*lost, *taken])
     shelves = _Shelves(opened, found, node)
     next_free = max(found.machines, default=100) + 1
@@ -78,10 +81,10 @@ def decide(opened: Session, found: State, node: str, began: float) -> list[Rescu
         by_hook = opened.whole.takeover_hook is not None and guest.vmid not in found.ha
         if copy is not None:
             way, age, target, vmid = Way.COPY, None, copy.node, copy.vmid
-        elif _is_shared(guest, found, node):
+        elif guest not in displaced and _is_shared(guest, found, node):
             shared = Way.SHARED_TAKEN if by_hook else Way.SHARED
             way, age = Way.HA if found.ha.get(guest.vmid) == "started" else shared, 0.0
-        elif living:
+        elif guest not in displaced and living:
             way, (target, schedule) = Way.REPLICA_TAKEN if by_hook else Way.REPLICA, min(living.items())
             age = None
         elif error := shelves.unread(guest):
@@ -96,6 +99,10 @@ def decide(opened: Session, found: State, node: str, began: float) -> list[Rescu
         there_now = found.machines[guest.vmid].node
         schedule = replicas.get(guest.vmid, {}).get(there_now, "")
         rescues.append(Rescue(guest, way, there_now, guest.vmid, age, schedule=schedule))
+    for guest, on in adopted:
+        way, age = (Way.HA, 0.0) if _is_shared(guest, found, node) else (Way.REPLICA, None)
+        schedule = replicas.get(guest.vmid, {}).get(on, "as its job says")
+        rescues.append(Rescue(guest, way, on, guest.vmid, age, schedule=schedule, replicas=frozenset({on})))
     return rescues
 
 
@@ -161,7 +168,7 @@ def stranded(opened: Session, found: State, dead: str) -> list[str]:
     return [
         f"{guest.name}: an earlier run took it over to {node}, which is offline by now: `python -m proxmox failover "
         f"{node}` brings it back"
-        for guest, node in _begun(opened, found, dead)
+        for guest, node in (*_begun(opened, found, dead), *_adopted(opened, found, dead))
         if not found.nodes[node].online
     ]
 
@@ -171,6 +178,30 @@ def _begun(opened: Session, found: State, dead: str) -> list[tuple[Guest, str]]:
     begun = takeover.begun(opened) & found.machines.keys()
     places = [(guest, found.machines[guest.vmid].node) for guest in opened.whole.guests if guest.vmid in begun]
     return [(guest, node) for guest, node in places if node != dead]
+
+
+def _steered(opened: Session, found: State, dead: str, states: frozenset[str]) -> list[tuple[Guest, str]]:
+    """Return the guests, with their node, that such a run has steered HA for, that left the dead node and do not run.
+
+    ``states`` are those in which HA keeps them.
+    """
+    steered = (adopt.begun(opened) - takeover.begun(opened)) & found.machines.keys()
+    places = [(guest, found.machines[guest.vmid]) for guest in opened.whole.guests if guest.vmid in steered]
+    return [
+        (guest, machine.node)
+        for guest, machine in places
+        if machine.node != dead and not machine.running and found.ha.get(guest.vmid) in states
+    ]
+
+
+def _adopted(opened: Session, found: State, dead: str) -> list[tuple[Guest, str]]:
+    """Return the guests that HA has moved for such a run, and has not started yet."""
+    return _steered(opened, found, dead, frozenset({"started"}))
+
+
+def _displaced(opened: Session, found: State, dead: str) -> list[Guest]:
+    """Return the guests whose original HA has moved to where its disk is not: they come back as a copy alone."""
+    return [guest for guest, _ in _steered(opened, found, dead, frozenset({"disabled", "ignored"}))]
 
 
 def _copy(opened: Session, guest: Guest, found: State) -> Machine | None:

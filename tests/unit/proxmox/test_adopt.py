@@ -10,16 +10,16 @@ from proxmox import adopt, calls
 from proxmox.adopt import Bond, Lost
 from tests.inventory import Inventory
 from tests.stand_in import StandIn
-from tests.unit.proxmox.test_failover import localise, quick_nodes, replicate
+from tests.unit.proxmox.test_failover import late_ha, localise, quick_nodes, replicate
 from tests.unit.proxmox.test_operations import Cli, ops, quick
 
-__all__ = ["ops", "quick", "quick_nodes"]
+__all__ = ["late_ha", "ops", "quick", "quick_nodes"]
 
 
 @pytest.fixture
-def replicated(stand_in: StandIn, ops: Cli, at_stand_in: Inventory) -> StandIn:
+def replicated(stand_in: StandIn, ops: Cli, at_stand_in: Inventory, late_ha: None) -> StandIn:
     """Give a cluster that has pbx01's replica on pve3 and has lost pbx01's node."""
-    del ops
+    del ops, late_ha
     localise(stand_in, at_stand_in)
     replicate(stand_in, "pve3")
     stand_in.lose("pve1")
@@ -73,7 +73,6 @@ def test_a_refused_rule_leaves_ha_as_it_was(
     replicated.store.cluster.ha |= before
     with monkeypatch.context() as patch:
         patch.setitem(METHODS, ("POST", "/cluster/ha/rules"), refuse)
-        patch.setattr("lab.proxmox.crm.ADOPT_SECONDS", 600)
         code, _, wrong = ops("failover", "pve1", "--it-is-off")
         assert (code, "unable to write file" in wrong) == (1, True), wrong
         assert replicated.store.cluster.ha == before
@@ -138,3 +137,19 @@ def test_up_to_8_4_it_is_a_group(wanted: str | None, group: str, nodes: str, sen
     lost = Lost(101, wanted, "pve3", frozenset({"pve3"}), frozenset({"pve2", "pve3"}))
     assert adopt.pin(api, lost) == (note,)  # type: ignore[arg-type]
     assert api.sent == sent
+
+
+@pytest.mark.parametrize(
+    ("wanted", "last"),
+    [
+        ("disabled", []),
+        ("started", [calls.group_ha("centralino-101", "pve1"), calls.set_ha(101, "disabled", "centralino-101")]),
+        (None, [calls.group_ha("centralino-101", "pve1"), calls.join_ha(101, "disabled", "centralino-101")]),
+    ],
+)
+def test_up_to_8_4_an_original_is_disabled_within_a_group_of_its_node(
+    wanted: str | None, last: list[calls.Call]
+) -> None:
+    api = Older("telephony", "pve1,pve2")
+    adopt.disarm(api, 101, "pve1", wanted)  # type: ignore[arg-type]
+    assert api.sent == last
