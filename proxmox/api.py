@@ -139,7 +139,12 @@ class Api:
 
     def pause(self, seconds: float) -> None:
         """Wait; end at once when the run is asked to stop."""
-        if self.stop.wait(seconds):
+        self.stop.wait(seconds)
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Raise :class:`InterruptedRunError` when the run is asked to stop."""
+        if self.stop.is_set():
             raise InterruptedRunError(
                 "interrupted; what the cluster has begun goes on there: run the same command again"
             )

@@ -6,12 +6,12 @@ Ctrl-C ends the waiting; the cluster's own tasks go on, and the same command tak
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from proxmox import plan, ssh, state
+from proxmox import plan, ssh, state, workers
 from proxmox.api import Api
 from proxmox.converge import Report, Subject, converge
 from proxmox.desired import Cluster, Guest, Template
@@ -34,7 +34,10 @@ class Outcome:
 
 
 def apply(api: Api, cluster: Cluster, found: State, report: Report, *, move: bool = False) -> list[Outcome]:
-    """Make the cluster as wanted, starting from what was found; return an outcome for each template and guest."""
+    """Make the cluster as wanted, starting from what was found; return an outcome for each template and guest.
+
+    Asked to stop, those that were not begun have none.
+    """
     # Before anything is made, and not beside it: guests that log in meanwhile add to the same file.
     for guest in cluster.guests:
         if guest.vmid not in found.machines:
@@ -45,14 +48,7 @@ def apply(api: Api, cluster: Cluster, found: State, report: Report, *, move: boo
         for template in cluster.templates:
             run.templates[template] = pool.submit(_timed, template.name, partial(run.template, template))
         guests = [pool.submit(_timed, guest.name, partial(run.guest, guest)) for guest in cluster.guests]
-        futures = [*run.templates.values(), *guests]
-        try:
-            while wait(futures, timeout=0.2).not_done:
-                pass
-        except KeyboardInterrupt:
-            api.stop.set()
-            wait(futures)
-    return [future.result() for future in futures]
+        return workers.results(api, pool, [*run.templates.values(), *guests])
 
 
 def templates(api: Api, cluster: Cluster, found: State, report: Report) -> list[Outcome]:

@@ -36,23 +36,36 @@ class Archive:
 
 
 def archives(opened: Session, found: State) -> list[Archive]:
-    """Return all backups on the inventory's backup storages, the newest first; each storage is asked once."""
+    """Return all backups on the inventory's backup storages, the newest first; each storage is asked once.
+
+    A storage that no node can read has none here: ask :func:`readers` before concluding that there are none.
+    """
+    listed = [archive for storage in storages(opened.whole) for archive in on_storage(opened, found, storage)]
+    return sorted(listed, key=lambda archive: archive.made, reverse=True)
+
+
+def storages(cluster: Cluster) -> list[str]:
+    """Return the inventory's backup storages."""
+    return sorted({guest.backup_storage for guest in cluster.guests if guest.backup_storage})
+
+
+def on_storage(opened: Session, found: State, storage: str) -> list[Archive]:
+    """Return the backups on a storage, which has to be asked once, or on each node that has one of its own."""
     listed: dict[str, Archive] = {}
-    for storage in sorted({guest.backup_storage for guest in opened.whole.guests if guest.backup_storage}):
-        for node in _nodes(found, storage):
-            for entry in opened.api.send(calls.content(node, storage, "backup")):
-                archive = Archive(
-                    str(entry["volid"]),
-                    int(entry.get("vmid") or 0),
-                    float(entry.get("ctime") or 0),
-                    int(entry.get("size") or 0),
-                    node,
-                )
-                listed.setdefault(archive.volid, archive)
-    return sorted(listed.values(), key=lambda archive: archive.made, reverse=True)
+    for node in readers(found, storage):
+        for entry in opened.api.send(calls.content(node, storage, "backup")):
+            archive = Archive(
+                str(entry["volid"]),
+                int(entry.get("vmid") or 0),
+                float(entry.get("ctime") or 0),
+                int(entry.get("size") or 0),
+                node,
+            )
+            listed.setdefault(archive.volid, archive)
+    return list(listed.values())
 
 
-def _nodes(found: State, storage: str) -> list[str]:
+def readers(found: State, storage: str) -> list[str]:
     """Return the nodes that have to be asked for a storage: one for a shared one, else each."""
     seen = [
         (node, found.storages[node, storage].shared)
@@ -117,6 +130,11 @@ def save(opened: Session, found: State, guest: Guest, machine: Machine, report: 
 
 def newest(opened: Session, found: State, guest: Guest, volid: str | None = None) -> Archive:
     """Return a guest's newest backup, or the one that is named."""
+    if guest.backup_storage and not readers(found, guest.backup_storage):
+        raise ProvisionerError(
+            f"{guest.name}: no node that is online can read {guest.backup_storage}, where its backups are: bring that "
+            "storage back, then run again"
+        )
     own = [archive for archive in archives(opened, found) if archive.vmid == guest.vmid]
     if volid is None and own:
         return own[0]
@@ -134,7 +152,7 @@ def restore(options: argparse.Namespace) -> int:
     """Restore a backup to a new VMID, stopped: what still exists is never overwritten."""
     with session.writing(options) as opened:
         found = opened.read()
-        opened.fit(found, ("backup",))
+        opened.fit(found, ("backup", "new"))
         guest = session.guest_of(opened.whole, options.guest)
         archive = newest(opened, found, guest, options.archive)
         kept = "with its card's address" if options.keep_address else "with a card address of its own"
@@ -243,7 +261,7 @@ def drill(options: argparse.Namespace) -> int:
     """Bring the newest backup to life without a network, ask it, and remove it; report how long that took."""
     with session.writing(options) as opened:
         found = opened.read()
-        opened.fit(found, ("backup",))
+        opened.fit(found, ("backup", "new"))
         _sweep(opened, found)
         guests = session.limited(opened.whole, options.guest, "GUEST").guests
         chosen = [(guest, newest(opened, found, guest)) for guest in guests]

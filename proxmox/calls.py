@@ -59,6 +59,16 @@ def ha_resources() -> Call:
     return Call("GET", "/cluster/ha/resources")
 
 
+def ha_rules() -> Call:
+    """List HA's rules (from 9.0)."""
+    return Call("GET", "/cluster/ha/rules")
+
+
+def ha_groups() -> Call:
+    """List HA's groups (up to 8.4)."""
+    return Call("GET", "/cluster/ha/groups")
+
+
 def content(node: str, storage: str, kind: str) -> Call:
     """List what a storage holds: what disks can be imported from (``import``), or backups (``backup``)."""
     return Call("GET", "/nodes/{node}/storage/{storage}/content", {"node": node, "storage": storage}, {"content": kind})
@@ -226,9 +236,10 @@ def join_ha(vmid: int, wanted: str, group: str | None = None) -> Call:
     return Call("POST", "/cluster/ha/resources", {}, data | ({"group": group} if group else {}))
 
 
-def set_ha(vmid: int, wanted: str) -> Call:
-    """Change the state that high availability keeps a guest in."""
-    return Call("PUT", "/cluster/ha/resources/{sid}", {"sid": f"vm:{vmid}"}, {"state": wanted})
+def set_ha(vmid: int, wanted: str, group: str | None = None) -> Call:
+    """Change the state that high availability keeps a guest in. ``group`` exists up to 8.4 alone."""
+    data: dict[str, Value] = {"state": wanted}
+    return Call("PUT", "/cluster/ha/resources/{sid}", {"sid": f"vm:{vmid}"}, data | ({"group": group} if group else {}))
 
 
 def pin_ha(rule: str, vmid: int, node: str) -> Call:
@@ -239,9 +250,12 @@ def pin_ha(rule: str, vmid: int, node: str) -> Call:
     return Call("POST", "/cluster/ha/rules", {}, data)
 
 
-def unpin_ha(rule: str) -> Call:
-    """Remove a rule of high availability (from 9.0)."""
-    return Call("DELETE", "/cluster/ha/rules/{rule}", {"rule": rule})
+def repin_ha(rule: str, vmid: int, node: str) -> Call:
+    """Have a rule of high availability bind a guest to another node alone (from 9.0)."""
+    data: dict[str, Value] = {
+        "type": "node-affinity", "resources": f"vm:{vmid}", "nodes": node, "strict": 1, "disable": 0,
+    }  # fmt: skip
+    return Call("PUT", "/cluster/ha/rules/{rule}", {"rule": rule}, data)
 
 
 def regroup_ha(group: str, node: str) -> Call:

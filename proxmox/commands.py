@@ -5,7 +5,7 @@ import json
 import sys
 
 from proxmox import apply, session, show, ssh
-from proxmox.errors import InterruptedRunError, ProvisionerError
+from proxmox.errors import ProvisionerError
 from proxmox.session import Session
 
 OK, TO_DO = 0, 2
@@ -56,11 +56,8 @@ def _apply(opened: Session, *, made_key: bool) -> int:
         session.write(json.dumps(show.outcome_data(made, outcomes), indent=1))
     else:
         session.write_changed(changed)
+    opened.api.go_on()
     if errors:
-        if opened.api.stop.is_set():
-            raise InterruptedRunError(
-                "interrupted; what the cluster has begun goes on there: run the same command again"
-            )
         raise ProvisionerError(*dict.fromkeys(errors))
     return OK
 

@@ -2,7 +2,7 @@
 
 Nothing is begun before somebody has proved that the node is off: an isolated node may still run its guests, and a
 second copy of a telephone exchange is worse than none. What is brought back under a number of its own leaves its
-original under HA in the state ``disabled``, so that the node does not start it when it returns.
+original under HA in the state ``disabled``, bound to its node, so that the node does not start it when it returns.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from proxmox import (
     converge,
     fence,
     plan,
+    preflight,
     probes,
     session,
     show,
@@ -29,9 +30,9 @@ from proxmox import (
     takeover,
     values,
     ways,
+    workers,
 )
 from proxmox.converge import Report, Subject
-from proxmox.desired import Guest
 from proxmox.errors import ProvisionerError
 from proxmox.reach import reach
 from proxmox.session import Session
@@ -49,18 +50,22 @@ def failover(options: argparse.Namespace) -> int:
         opened.fit(found, ("failover",))
         _check_dead(found, options.node)
         rescues = ways.decide(opened, found, options.node, began)
+        _check_rights(opened, found, rescues)
         stranded = ways.stranded(opened, found, options.node)
         lent = adopt.lent(opened)
         if options.check:
             code = _end(opened, rescues, [], planned=True)
-            if stranded:
-                raise ProvisionerError(*stranded)
+            if errors := [*stranded, *(one.error for one in rescues if one.error)]:
+                raise ProvisionerError(*errors)
             return code
         if rescues:
             fence.prove_off(opened, options)
         with show.Lines([one.guest.name for one in rescues]) as lines:
             done = _Run(opened, found, lines, began, lent).all(rescues) if rescues else []
-        _take_back(opened, found, lent, options.node)
+        if opened.api.stop.is_set():
+            _end(opened, [one for one in done if not one.error], [], planned=False)
+            opened.api.go_on()
+        _take_back(opened, found, lent - {one.guest.vmid for one in rescues}, options.node)
         code = _end(opened, done, _others(opened, found, options.node), planned=False)
         if errors := [*stranded, *(one.error for one in done if one.error)]:
             raise ProvisionerError(*errors)
@@ -93,6 +98,25 @@ def _check_dead(found: State, node: str) -> None:
         )
 
 
+def _check_rights(opened: Session, found: State, rescues: list[Rescue]) -> None:
+    """Refuse to begin without the rights to find and restore the backups of those that come back from one, or anew.
+
+    Who comes back with its own disk needs none of them.
+    """
+    anew = [one.guest for one in rescues if one.way in {Way.BACKUP, Way.COPY, Way.CLONE}]
+    problems = [
+        sentence
+        for operations, guests in (
+            (("backup", "new"), [guest for guest in anew if guest.backup_storage]),
+            (("new",), [guest for guest in anew if not guest.backup_storage]),
+        )
+        if guests
+        for sentence in preflight.lacking(replace(opened.whole, guests=tuple(guests)), found, operations)
+    ]
+    if problems:
+        raise ProvisionerError(*dict.fromkeys(problems))
+
+
 class _Run:
     """One failover, shared by the threads that carry it out."""
 
@@ -103,22 +127,25 @@ class _Run:
         self._report = report
         self._began = began
         self._lent = lent
+        self._dead: str = opened.options.node
         bound = opened.whole.parallel_clones
         self._bounds = {guest.storage: threading.Semaphore(bound) for guest in opened.whole.guests}
 
     def all(self, rescues: list[Rescue]) -> list[Rescue]:
         with ThreadPoolExecutor(max_workers=len(rescues)) as pool:
-            return [future.result() for future in [pool.submit(self._one, rescue) for rescue in rescues]]
+            return workers.results(self._api, pool, [pool.submit(self._one, rescue) for rescue in rescues])
 
     def _one(self, rescue: Rescue) -> Rescue:
         name = rescue.guest.name
+        if rescue.error:
+            return rescue
         try:
             if rescue.way in {Way.HA, Way.SHARED, Way.REPLICA}:
                 node, pinned = self._by_ha(rescue)
             elif rescue.way in {Way.SHARED_TAKEN, Way.REPLICA_TAKEN}:
                 node, pinned = self._by_takeover(rescue), ()
             else:
-                self._disarm(rescue.guest)
+                adopt.disarm(self._api, rescue.guest.vmid, self._dead, self._found.ha.get(rescue.guest.vmid))
                 node, pinned = self._by_copy(rescue), ()
             notes = (*self._answers(rescue, node), *pinned)
         except ProvisionerError as error:
@@ -130,30 +157,22 @@ class _Run:
         """Have HA start a guest elsewhere; what it had not before, and can have on few nodes alone, it gives back."""
         guest = rescue.guest
         lent = guest.vmid not in self._found.ha or guest.vmid in self._lent
-        only = rescue.target if rescue.way is Way.REPLICA else None
         wanted = self._found.ha.get(guest.vmid)
-        if only is not None:
-            adopt.pin(self._api, guest.vmid, only, managed=wanted is not None)
+        notes: tuple[str, ...] = ()
+        if rescue.way is Way.REPLICA:
+            alive = frozenset(self._found.online())
+            notes = adopt.pin(self._api, adopt.Lost(guest.vmid, wanted, rescue.target, rescue.replicas, alive))
         elif wanted is None:
             self._report(guest.name, "giving it to HA")
             self._api.send(calls.join_ha(guest.vmid, "started"))
         elif wanted != "started":
             self._api.send(calls.set_ha(guest.vmid, "started"))
         self._report(guest.name, "waiting for HA")
-        node = adopt.wait(self._api, guest.vmid, self._found.machines[guest.vmid].node)
-        if only is None:
-            return node, ()
-        if lent:
+        node = adopt.wait(self._api, guest.vmid, self._dead)
+        if rescue.way is Way.REPLICA and lent:
             self._api.send(calls.leave_ha(guest.vmid))
             return node, ()
-        return node, (f"HA keeps it on {node} ({adopt.rule(guest.vmid)}): remove that before it goes to another node",)
-
-    def _disarm(self, guest: Guest) -> None:
-        """Keep the dead node from starting its copy when it returns: what HA has disabled is started by nobody."""
-        if self._found.ha.get(guest.vmid) == "disabled":
-            return
-        managed = guest.vmid in self._found.ha
-        self._api.send(calls.set_ha(guest.vmid, "disabled") if managed else calls.join_ha(guest.vmid, "disabled"))
+        return node, notes
 
     def _by_copy(self, rescue: Rescue) -> str:
         """Make the guest under another number, with its name, card and address; its own is taken for now."""
@@ -198,9 +217,9 @@ class _Run:
         if rescue.vmid != guest.vmid:
             then = ", then run `schedule`" if self._opened.whole.backup_schedule else ""
             notes.append(f"set proxmox_vmid to {rescue.vmid} in {guest.where['proxmox_vmid']}{then}")
-            notes.append(
-                f"when {self._found.machines[guest.vmid].node} is back, `retire {guest.vmid}` removes its copy"
-            )
+            notes.append(f"when {self._dead} is back, `retire {guest.vmid}` removes its copy")
+            if self._found.ha.get(guest.vmid) == "started":
+                notes.append(f"HA had it: put {rescue.vmid} under HA again")
         if rescue.way is Way.CLONE or not probes.of_guest(guest):
             reach(self._api, replace(guest, vmid=rescue.vmid), node, self._report)
             if rescue.way is Way.CLONE:
@@ -226,6 +245,7 @@ def _take_back(opened: Session, found: State, lent: frozenset[int], node: str) -
             continue
         storage = found.storages.get((machine.node, guest.storage))
         if storage is not None and not storage.shared:
+            adopt.wait(opened.api, guest.vmid, node)
             opened.api.send(calls.leave_ha(guest.vmid))
 
 
@@ -248,7 +268,7 @@ def _end(opened: Session, rescues: list[Rescue], others: list[str], *, planned: 
         return 2 if planned and rescues else 0
     for one in rescues:
         lost = _loss(one)
-        if planned:
+        if planned and not one.error:
             session.write(f"{one.guest.name}: {one.way}; {one.vmid} on {one.target}; would lose {lost}")
         elif not one.error:
             session.write(

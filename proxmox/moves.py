@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from proxmox import converge, placement, plan, session, show, spare
+from proxmox import converge, placement, plan, session, show, spare, workers
 from proxmox.converge import Report, Subject
 from proxmox.desired import Guest
 from proxmox.errors import ProvisionerError
@@ -140,8 +140,11 @@ def _carry_out(opened: Session, moves: list[tuple[Move, Machine]]) -> int:
         return _end(opened, [move for move, _ in moves], "", planned=True)
     with show.Lines([move.name for move, _ in moves]) as lines, ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         futures = [pool.submit(carry, opened, move, machine, lines) for move, machine in moves]
-        done = [future.result() for future in futures]
+        done = workers.results(opened.api, pool, futures)
+    if opened.api.stop.is_set():  # where the others end up, the cluster decides
+        done = [move for move in done if not move.error]
     result = _end(opened, done, "")
+    opened.api.go_on()
     if errors := [move.error for move in done if move.error]:
         raise ProvisionerError(*errors)
     return result

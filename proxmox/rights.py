@@ -14,14 +14,24 @@ from proxmox.desired import Cluster
 CONFIGURE: Final = ("VM.Config.CPU", "VM.Config.Disk", "VM.Config.HWType", "VM.Config.Memory", "VM.Config.Network")
 GUEST: Final = ("VM.Allocate", "VM.Audit", *CONFIGURE, "VM.Config.Options", "VM.PowerMgmt")
 """For ``plan`` and ``apply``, on a guest and on the template, which besides needs ``VM.Clone``."""
+NEW: Final = "/vms/<new number>"
+"""Stands for a number that is not known before: what holds there is what `/vms` or a path above it hands down."""
 OPERATIONS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     "migrate": (("/vms/{vmid}", "VM.Migrate"), ("/", "Sys.Console")),
-    "backup": (("/vms/{vmid}", "VM.Backup"), ("/storage/{backup}", "Datastore.AllocateSpace")),
+    "backup": (
+        ("/vms/{vmid}", "VM.Backup"),
+        ("/storage/{backup}", "Datastore.AllocateSpace"),
+        ("/storage/{backup}", "Datastore.Audit"),
+    ),
+    "new": tuple((NEW, privilege) for privilege in GUEST),
     "schedule": (("/", "Sys.Modify"), ("/storage/{backup}", "Datastore.Allocate")),
     "failover": (("/", "Sys.Console"),),
     "arrive": (("/", "Sys.Incoming"), ("/vms/{vmid}", "VM.Config.CDROM"), ("/vms/{vmid}", "VM.Config.Cloudinit")),
 }
-"""What operations need beyond that: path and privilege. High availability is steered with ``Sys.Console`` on ``/``."""
+"""What operations need beyond that: path and privilege. High availability is steered with ``Sys.Console`` on ``/``.
+
+Who may not back a guest up is shown none of its backups, and told nothing of that: a restore needs what made them.
+"""
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from proxmox import backups, calls, converge, placement, spare, takeover
+from proxmox import adopt, backups, calls, converge, placement, spare, takeover
 from proxmox.backups import Archive
 from proxmox.desired import Guest
-from proxmox.errors import ProvisionerError
+from proxmox.errors import ProvisionerError, RefusedError, UnansweredError
 from proxmox.session import Session
 from proxmox.state import Machine, State
 
@@ -42,6 +42,8 @@ class Rescue:
     archive: Archive | None = None
     schedule: str = ""
     """How often its replica is brought up to date; when it last was, only the dead node knew."""
+    replicas: frozenset[str] = frozenset()
+    """The living nodes that have a replica of it."""
     took: float = 0.0
     """From the node's death, or from the command where nobody told its time, to the service's first answer (RTO)."""
     node: str = ""
@@ -52,7 +54,9 @@ class Rescue:
 def decide(opened: Session, found: State, node: str, began: float) -> list[Rescue]:
     """Return what is done for each lost guest; a guest that is back under another number already is taken up."""
     there = {vmid for vmid, machine in found.machines.items() if machine.node == node}
-    lost = [guest for guest in opened.whole.guests if guest.vmid in there]
+    # What a run that was cut off has given to HA may be on a living node by now, and nobody starts it there.
+    displaced = _displaced(opened, found, node)
+    lost = [guest for guest in opened.whole.guests if guest.vmid in there or guest in displaced]
     rooms = {name: one for name, one in spare.rooms(opened.whole, found).items() if name != node}
     targets = placement.place([spare.load(guest, found) for guest in lost], rooms)
     if targets is None:
@@ -65,32 +69,87 @@ def decide(opened: Session, found: State, node: str, began: float) -> list[Rescu
             )
         targets = {guest.name: min(spare.candidates(guest, found), default="") for guest in lost}
     taken = _taken(opened, found, node)
+    adopted = [(guest, on) for guest, on in _adopted(opened, found, node) if found.nodes[on].online]
     replicas = _replicas(opened, [*lost, *taken])
-    archives = backups.archives(opened, found) if lost else []
+    shelves = _Shelves(opened, found, node)
     next_free = max(found.machines, default=100) + 1
     rescues = []
     for guest in lost:
         copy, schedule = _copy(opened, guest, found), ""
-        own = next((archive for archive in archives if archive.vmid == guest.vmid), None)
-        target, vmid = targets[guest.name], guest.vmid
+        living = {on: often for on, often in replicas.get(guest.vmid, {}).items() if found.nodes[on].online}
+        target, vmid, own, error = targets[guest.name], guest.vmid, None, ""
         by_hook = opened.whole.takeover_hook is not None and guest.vmid not in found.ha
         if copy is not None:
             way, age, target, vmid = Way.COPY, None, copy.node, copy.vmid
-        elif _is_shared(guest, found, node):
+        elif guest not in displaced and _is_shared(guest, found, node):
             shared = Way.SHARED_TAKEN if by_hook else Way.SHARED
             way, age = Way.HA if found.ha.get(guest.vmid) == "started" else shared, 0.0
-        elif guest.vmid in replicas and found.nodes[replicas[guest.vmid][0]].online:
-            way, (target, schedule) = Way.REPLICA_TAKEN if by_hook else Way.REPLICA, replicas[guest.vmid]
+        elif guest not in displaced and living:
+            way, (target, schedule) = Way.REPLICA_TAKEN if by_hook else Way.REPLICA, min(living.items())
             age = None
+        elif error := shelves.unread(guest):
+            way, age = Way.BACKUP, None
         else:
+            own = shelves.newest(guest)
             way, age, vmid = (Way.BACKUP, began - own.made, next_free) if own else (Way.CLONE, None, next_free)
             next_free += 1
-        rescues.append(Rescue(guest, way, target, vmid, age, own if way is Way.BACKUP else None, schedule))
+        rescues.append(Rescue(guest, way, target, vmid, age, own, schedule, frozenset(living), error=error))
     for guest in taken:
         way, age = (Way.SHARED_TAKEN, 0.0) if _is_shared(guest, found, node) else (Way.REPLICA_TAKEN, None)
-        schedule = replicas.get(guest.vmid, ("", ""))[1]
-        rescues.append(Rescue(guest, way, found.machines[guest.vmid].node, guest.vmid, age, schedule=schedule))
+        there_now = found.machines[guest.vmid].node
+        schedule = replicas.get(guest.vmid, {}).get(there_now, "")
+        rescues.append(Rescue(guest, way, there_now, guest.vmid, age, schedule=schedule))
+    for guest, on in adopted:
+        way, age = (Way.HA, 0.0) if _is_shared(guest, found, node) else (Way.REPLICA, None)
+        schedule = replicas.get(guest.vmid, {}).get(on, "as its job says")
+        rescues.append(Rescue(guest, way, on, guest.vmid, age, schedule=schedule, replicas=frozenset({on})))
     return rescues
+
+
+class _Shelves:
+    """The backups of the lost guests, read when somebody needs one; and whether they could be."""
+
+    def __init__(self, opened: Session, found: State, dead: str) -> None:
+        self._opened = opened
+        self._found = found
+        self._dead = dead
+        self._read: dict[str, tuple[list[Archive], str]] = {}
+
+    def newest(self, guest: Guest) -> Archive | None:
+        """Return a guest's newest backup, on whichever of the inventory's storages."""
+        read = [self._on(storage)[0] for storage in backups.storages(self._opened.whole)]
+        own = [archive for shelf in read for archive in shelf if archive.vmid == guest.vmid]
+        return max(own, key=lambda archive: archive.made, default=None)
+
+    def unread(self, guest: Guest) -> str:
+        """Return why nobody can say whether a guest has a backup; it is then not to be made anew, empty."""
+        storage = guest.backup_storage
+        if not storage:
+            return ""
+        why = self._on(storage)[1]
+        own = self._found.storages.get((self._dead, storage))
+        if not why and own and not own.shared and self.newest(guest) is None:
+            why = f"{self._dead}'s own went with it"
+        if not why:
+            return ""
+        return (
+            f"{guest.name}: its backups on {storage} cannot be read ({why}), and without them it would be made anew, "
+            "empty: bring that storage back, then run again; or, where it has none for sure, take "
+            f"proxmox_backup_storage from it ({guest.where['proxmox_backup_storage']})"
+        )
+
+    def _on(self, storage: str) -> tuple[list[Archive], str]:
+        if storage not in self._read:
+            self._read[storage] = self._ask(storage)
+        return self._read[storage]
+
+    def _ask(self, storage: str) -> tuple[list[Archive], str]:
+        if not backups.readers(self._found, storage):
+            return [], "no node that is online sees it"
+        try:
+            return backups.on_storage(self._opened, self._found, storage), ""
+        except (RefusedError, UnansweredError) as error:
+            return [], error.sentences[0]
 
 
 def _is_shared(guest: Guest, found: State, dead: str) -> bool:
@@ -109,7 +168,7 @@ def stranded(opened: Session, found: State, dead: str) -> list[str]:
     return [
         f"{guest.name}: an earlier run took it over to {node}, which is offline by now: `python -m proxmox failover "
         f"{node}` brings it back"
-        for guest, node in _begun(opened, found, dead)
+        for guest, node in (*_begun(opened, found, dead), *_adopted(opened, found, dead))
         if not found.nodes[node].online
     ]
 
@@ -119,6 +178,30 @@ def _begun(opened: Session, found: State, dead: str) -> list[tuple[Guest, str]]:
     begun = takeover.begun(opened) & found.machines.keys()
     places = [(guest, found.machines[guest.vmid].node) for guest in opened.whole.guests if guest.vmid in begun]
     return [(guest, node) for guest, node in places if node != dead]
+
+
+def _steered(opened: Session, found: State, dead: str, states: frozenset[str]) -> list[tuple[Guest, str]]:
+    """Return the guests, with their node, that such a run has steered HA for, that left the dead node and do not run.
+
+    ``states`` are those in which HA keeps them.
+    """
+    steered = (adopt.begun(opened) - takeover.begun(opened)) & found.machines.keys()
+    places = [(guest, found.machines[guest.vmid]) for guest in opened.whole.guests if guest.vmid in steered]
+    return [
+        (guest, machine.node)
+        for guest, machine in places
+        if machine.node != dead and not machine.running and found.ha.get(guest.vmid) in states
+    ]
+
+
+def _adopted(opened: Session, found: State, dead: str) -> list[tuple[Guest, str]]:
+    """Return the guests that HA has moved for such a run, and has not started yet."""
+    return _steered(opened, found, dead, frozenset({"started"}))
+
+
+def _displaced(opened: Session, found: State, dead: str) -> list[Guest]:
+    """Return the guests whose original HA has moved to where its disk is not: they come back as a copy alone."""
+    return [guest for guest, _ in _steered(opened, found, dead, frozenset({"disabled", "ignored"}))]
 
 
 def _copy(opened: Session, guest: Guest, found: State) -> Machine | None:
@@ -137,11 +220,10 @@ def _copy(opened: Session, guest: Guest, found: State) -> Machine | None:
     return None
 
 
-def _replicas(opened: Session, lost: list[Guest]) -> dict[int, tuple[str, str]]:
-    """Return VMID → (node with the replica, schedule)."""
-    jobs = opened.api.send(calls.replication_jobs()) if lost else []
-    return {
-        int(job["guest"]): (str(job["target"]), str(job.get("schedule") or "*/15"))
-        for job in jobs
-        if not int(job.get("disable") or 0)
-    }
+def _replicas(opened: Session, lost: list[Guest]) -> dict[int, dict[str, str]]:
+    """Return VMID → node with a replica → schedule."""
+    found: dict[int, dict[str, str]] = {}
+    for job in opened.api.send(calls.replication_jobs()) if lost else []:
+        if not int(job.get("disable") or 0):
+            found.setdefault(int(job["guest"]), {})[str(job["target"])] = str(job.get("schedule") or "*/15")
+    return found

@@ -1,17 +1,19 @@
 """Losing nodes, and what high availability does about it (the cluster resource manager).
 
-A node that loses its power stops its guests, for real. What HA manages on it is fenced and started elsewhere, where
-its disks are; what it does not stays where it was, and shows as running for a while. A node that comes back starts
-the guests that are still its own and shall start with it (``onboot``), except those that HA keeps.
+A node that loses its power stops its guests, for real. What HA manages on it is fenced, renamed to another node and
+started there in a later round, whether its disks are there or not; what it does not stays where it was, and shows as
+running for a while. A node that comes back starts the guests that are still its own and shall start with it
+(``onboot``), except those that HA keeps.
 """
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable
 
 from lab.proxmox import config, disks, layout
-from lab.proxmox.errors import ApiError
+from lab.proxmox.errors import ApiError, TaskError
 from lab.proxmox.runtime import Runtime
 from lab.proxmox.state import Config, Guest, Store
 
@@ -23,6 +25,9 @@ FENCE_SECONDS = 60.0
 """From a node's death to HA's first step; a guest ran elsewhere after 137 s on three real nodes."""
 ADOPT_SECONDS = 10.0
 """From a guest's coming under HA to its first step, where the node is fenced already."""
+
+LRM_SECONDS = 2.0
+"""From a guest's recovery, which renames its configuration, until its new node starts it: a round of another daemon."""
 
 log = logging.getLogger(__name__)
 Boot = Callable[[Guest], "asyncio.Future[None] | object"]
@@ -67,6 +72,10 @@ class Manager:
         self._store = store
         self._runtime = runtime
         self._seen: dict[int, float] = {}
+        self._due: dict[int, float] = {}
+        """When the node that a guest was recovered to starts it."""
+        self._stopped: set[int] = set()
+        """What is disabled and came to rest: it alone is not relocated when its node fails (ha-manager(1))."""
 
     async def lose(self, node: str) -> None:
         """Take a node's power away: its guests stop at once."""
@@ -122,46 +131,65 @@ class Manager:
 
     async def _round(self) -> None:
         now = time.time()
+        self._stopped &= {int(sid.partition(":")[2]) for sid in self._store.cluster.ha}
         if not quorate(self._store):
             return
         for sid, entry in list(self._store.cluster.ha.items()):
-            vmid = int(sid.partition(":")[2])
+            vmid, wanted = int(sid.partition(":")[2]), str(entry.get("state", "started"))
             guest = self._store.cluster.guests.get(vmid)
             since = self._store.cluster.lost.get(guest.node) if guest else None
-            # What is disabled is not relocated when its node fails (ha-manager(1), resource states).
-            if guest is None or since is None or entry.get("state") in ("disabled", "ignored"):
+            if guest is None or since is None or wanted == "ignored":
                 self._seen.pop(vmid, None)
+                if guest is not None:
+                    await self._keep(guest, wanted)
+                continue
+            if wanted == "disabled" and vmid in self._stopped:
                 continue
             noticed = self._seen.setdefault(vmid, now)
             if now - since < FENCE_SECONDS or now - noticed < ADOPT_SECONDS:
                 continue
             self._seen.pop(vmid, None)
-            await self._recover(guest, wanted=str(entry.get("state", "started")))
+            await self._recover(guest, wanted=wanted)
+
+    async def _keep(self, guest: Guest, wanted: str) -> None:
+        """Do what the local resource manager of a guest's node does; what is ignored it leaves alone."""
+        if wanted == "disabled":
+            self._stopped.add(guest.vmid)
+            return
+        self._stopped.discard(guest.vmid)
+        if wanted == "started" and time.time() > self._due.get(guest.vmid, math.inf):
+            del self._due[guest.vmid]
+            await self._boot(guest)
+            self._store.save()
 
     async def _recover(self, guest: Guest, *, wanted: str) -> None:
+        """Make a guest a living node's, without a look at its disks; without such a node, one disabled rests here."""
         target = self._target(guest)
         if target is None:
-            log.warning("VM %s: no node has its disks", guest.vmid)
-            self._store.cluster.ha[f"vm:{guest.vmid}"]["crm"] = "error"
+            log.warning("VM %s: no recovery node found", guest.vmid)
+            if wanted == "disabled":
+                self._stopped.add(guest.vmid)
             return
         await self._carry(guest, target)
         if guest.config.get("lock") in ("backup", "mounted"):  # of a fenced node, HA takes these away
             del guest.config["lock"]
         if wanted == "started":
-            await self._boot(guest)
+            self._due[guest.vmid] = time.time() + LRM_SECONDS
         self._store.save()
 
     def _target(self, guest: Guest) -> str | None:
-        """Return the node that takes a guest: one that its affinity names, and that has its disks."""
+        """Return the node that takes a guest: one that its affinity names; HA knows nothing of disks and replicas."""
         store = self._store
         alive = [name for name in store.nodes if online(store, name) and allowed(store, guest, name)]
-        if disks.is_local(guest):
-            alive = [name for name in alive if disks.replica(store.cluster, guest, name)]
         crowd = {name: len(self._on(name)) for name in alive}
         return min(alive, key=lambda name: (crowd[name], name), default=None)
 
     async def _carry(self, guest: Guest, target: str) -> None:
-        """Make a guest another node's; a disk that was the dead node's own is the replica there."""
+        """Make a guest another node's; a disk that was the dead node's own is the replica there, or stays behind."""
+        if disks.is_local(guest) and not disks.replica(self._store.cluster, guest, target):
+            guest.left, guest.moved, guest.node = guest.node, time.time(), target
+            self._store.save()
+            return
         move(self._store, guest, target)
         if not disks.is_local(guest):
             return
@@ -174,8 +202,13 @@ class Manager:
     async def _boot(self, guest: Guest) -> None:
         from lab.proxmox.api.power import hardware_of  # noqa: PLC0415 (the API's modules import this one)
 
+        try:
+            hardware = hardware_of(self._store.cluster, guest)
+        except TaskError as error:  # its disk is on another node
+            log.warning("VM %s: it does not start on %s: %s", guest.vmid, guest.node, error)
+            return
         config.apply_pending(guest)
-        await self._runtime.start(hardware_of(self._store.cluster, guest), existing=guest.has_container)
+        await self._runtime.start(hardware, existing=guest.has_container)
         guest.has_container = True
 
     def _on(self, node: str) -> list[Guest]:

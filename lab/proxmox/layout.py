@@ -32,6 +32,8 @@ class Storage:
     shared: bool
     size: int
     """Bytes."""
+    reachable: bool = True
+    """What it stands on answers; a server of backups may be away for a moment."""
 
     def volume_key(self, node: str, volid: str) -> str:
         """Return the key of one of its volumes in the cluster's volumes."""

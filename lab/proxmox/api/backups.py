@@ -113,13 +113,15 @@ def _parts(text: str) -> list[tuple[str, str, str]]:
 def restore(call: Call, vmid: int) -> str:
     """Make a guest from a backup. Cards keep their addresses unless ``unique`` is set."""
     archive, node = call.text("archive"), call.node
-    rights.demand(call, f"/storage/{archive.partition(':')[0]}", "Datastore.AllocateSpace", "Datastore.Audit")
     if storage := call.text("storage"):
         rights.demand(call, f"/storage/{storage}", "Datastore.AllocateSpace")
     try:
         backup = disks.find(call.cluster, node, archive)
     except TaskError as error:
         raise ApiError(500, str(error)) from error
+    if not call.may("Datastore.Allocate", f"/storage/{backup.storage}"):
+        rights.demand(call, f"/storage/{backup.storage}", "Datastore.AllocateSpace")
+        rights.demand(call, f"/vms/{backup.vmid}", "VM.Backup")
     rights.check_bridges(call, backup.config)
     unique, start = call.flag("unique"), call.flag("start")
     own = config.split(call.parameters)

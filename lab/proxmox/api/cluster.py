@@ -72,7 +72,8 @@ async def resources(call: Call) -> list[dict[str, Any]]:
     if kind in ("", "storage"):
         found += [
             {"id": f"storage/{node}/{storage.name}", "type": "storage", "node": node, "storage": storage.name,
-             "status": "available" if crm.online(call.store, node) else "unknown", "plugintype": storage.type,
+             "status": "available" if crm.online(call.store, node) and storage.reachable else "unknown",
+             "plugintype": storage.type,
              "shared": int(storage.shared),
              "content": ",".join(sorted(storage.content)), "maxdisk": storage.size,
              "disk": disks.used(call.cluster, storage, node)}

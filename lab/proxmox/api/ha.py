@@ -5,6 +5,7 @@ from typing import Any
 
 from lab.proxmox.api.call import Call, method
 from lab.proxmox.errors import ApiError
+from lab.proxmox.state import Config
 
 
 def _sid(text: str) -> str:
@@ -83,21 +84,44 @@ async def add_ha_rule(call: Call) -> None:
     """Add a rule; it may name only what HA manages."""
     name = call.text("rule")
     if name in call.cluster.rules:
-        raise ApiError(500, f"HA rule '{name}' already exists")
-    for sid in call.text("resources").replace(";", ",").split(","):
-        if _sid(sid.strip()) not in call.cluster.ha:
-            raise ApiError(500, f"Rule '{name}' is invalid: cannot use unmanaged resource(s) {sid.strip()}.")
-    call.cluster.rules[name] = {
-        key: value for key, value in call.parameters.items() if key != "rule" and not isinstance(value, list)
-    }
+        raise ApiError(500, f"create ha rule failed: HA rule '{name}' already defined")
+    _write_rule(call, name, {}, "create ha rule failed")
+
+
+@method("PUT", "/cluster/ha/rules/{rule}")
+async def change_ha_rule(call: Call) -> None:
+    """Change a rule; what is not named stays."""
+    name = call.text("rule")
+    if name not in call.cluster.rules:
+        raise ApiError(500, f"update HA rules failed: HA rule '{name}' does not exist")
+    _write_rule(call, name, call.cluster.rules[name], "update HA rules failed")
+
+
+def _write_rule(call: Call, name: str, before: Config, failed: str) -> None:
+    """Check and keep a rule. The sentences are those of PVE::API2::HA::Rules and PVE::HA::Rules::NodeAffinity."""
+    settings = {key: value for key, value in call.parameters.items() if not isinstance(value, list)}
+    rule: Config = before | {key: value for key, value in settings.items() if key not in ("rule", "digest")}
+    named = _guests(rule)
+    if unmanaged := sorted(named - call.cluster.ha.keys()):
+        raise ApiError(500, f"{failed}: cannot use unmanaged resource(s) {', '.join(unmanaged)}.")
+    for other, entry in call.cluster.rules.items():
+        both = {one["type"] for one in (rule, entry)} == {"node-affinity"}
+        if other != name and both and not rule.get("disable") and not entry.get("disable"):
+            for sid in sorted(named & _guests(entry)):
+                fault = f"resource '{sid}' is already used in another node affinity rule"
+                raise ApiError(500, f"{failed}: 400 Rule '{name}' is invalid. resources: {fault}")
+    call.cluster.rules[name] = rule
     call.store.save()
+
+
+def _guests(rule: Config) -> set[str]:
+    return {_sid(one.strip()) for one in str(rule["resources"]).replace(";", ",").split(",")}
 
 
 @method("DELETE", "/cluster/ha/rules/{rule}")
 async def remove_ha_rule(call: Call) -> None:
-    """Remove a rule."""
-    if call.cluster.rules.pop(call.text("rule"), None) is None:
-        raise ApiError(500, f"no such rule '{call.text('rule')}'")
+    """Remove a rule; one that is not there is no fault."""
+    call.cluster.rules.pop(call.text("rule"), None)
     call.store.save()
 
 

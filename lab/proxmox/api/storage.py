@@ -52,12 +52,15 @@ async def storage_status(call: Call) -> dict[str, Any]:
 
 @method("GET", "/nodes/{node}/storage/{storage}/content")
 async def content(call: Call) -> list[dict[str, Any]]:
-    """List a storage's volumes."""
+    """List a storage's volumes; of backups, those alone that the caller could restore."""
     storage, kind = layout.storage(call.text("storage")), call.text("content")
+    if not storage.reachable:
+        raise ApiError(500, f"storage '{storage.name}' is not online")
     return [
         _listed(volume)
         for volume in call.cluster.volumes.values()
         if volume.storage == storage.name
+        and (volume.content != "backup" or _may_read(call, volume))
         and volume.node in ("", call.node)
         and kind in ("", volume.content)
         and ("vmid" not in call.parameters or volume.vmid == call.vmid)
@@ -122,6 +125,14 @@ async def download_url(call: Call) -> str:
     return call.start_task("download", filename, work)
 
 
+def _may_read(call: Call, backup: Volume) -> bool:
+    """Tell whether a caller may read a backup (PVE::Storage, ``check_volume_access``)."""
+    path = f"/storage/{backup.storage}"
+    return call.may("Datastore.Allocate", path) or (
+        call.may("Datastore.AllocateSpace", path) and call.may("VM.Backup", f"/vms/{backup.vmid}")
+    )
+
+
 def _find(call: Call) -> Volume:
     name = call.text("volume")
     volid = name if ":" in name else f"{call.text('storage')}:{name}"
@@ -146,6 +157,6 @@ def _room(call: Call, storage: layout.Storage) -> dict[str, Any]:
     used = disks.used(call.cluster, storage, call.node)
     return {
         "type": storage.type, "content": ",".join(sorted(storage.content)), "shared": int(storage.shared),
-        "active": 1, "enabled": 1,
+        "active": int(storage.reachable), "enabled": 1,
         "total": storage.size, "used": used, "avail": max(0, storage.size - used), "used_fraction": used / storage.size,
     }  # fmt: skip

@@ -237,7 +237,11 @@ def test_a_replica_and_a_backup_hold_what_the_disk_held_when_they_were_made(
 
     started.stand_in.lose("pve1")
     assert not containers.answers(ADDRESS, 22)
-    started.api.cluster.ha.resources.post(sid=f"vm:{GUEST}")
+    started.api.cluster.ha.resources.post(sid=f"vm:{GUEST}", state="ignored")
+    started.api.cluster.ha.rules.post(
+        rule="replica", type="node-affinity", resources=f"vm:{GUEST}", nodes="pve2", strict=1
+    )
+    started.api.cluster.ha.resources(f"vm:{GUEST}").put(state="started")
     assert wait_until(lambda: started.admits(ADDRESS), seconds=120)
     assert (started.ssh(ADDRESS, "cat /var/lib/proof"), _host_key(ADDRESS)) == ("copied\n", key)
     started.stand_in.give_back("pve1")

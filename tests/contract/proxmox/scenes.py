@@ -49,7 +49,7 @@ def scene(ops: Cli, stand_in: StandIn, at_stand_in: Inventory, monkeypatch: pyte
     monkeypatch.setattr("proxmox.reach.reach", lambda *_: None)
     monkeypatch.setattr("proxmox.failover.reach", lambda *_: None)
     monkeypatch.setattr("proxmox.probes.of_guest", lambda _: (lambda: None,))
-    for name, seconds in (("DEAD_SECONDS", 0.02), ("FENCE_SECONDS", 0.2), ("ADOPT_SECONDS", 0.1)):
+    for name, seconds in (("DEAD_SECONDS", 0.02), ("FENCE_SECONDS", 0.2), ("ADOPT_SECONDS", 0.1), ("LRM_SECONDS", 0.5)):
         monkeypatch.setattr(crm, name, seconds)
     return Scene(ops, stand_in, at_stand_in)
 

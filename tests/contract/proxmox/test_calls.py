@@ -104,8 +104,14 @@ BY_RELEASE = {
         calls.group_ha("centralino-101", "pve2"),
         calls.regroup_ha("centralino-101", "pve3"),
         calls.join_ha(101, "started", group="centralino-101"),
+        calls.set_ha(101, "started", group="centralino-101"),
+        calls.ha_groups(),
     ],
-    "9.1": [calls.pin_ha("centralino-101", 101, "pve2"), calls.unpin_ha("centralino-101")],
+    "9.1": [
+        calls.pin_ha("centralino-101", 101, "pve2"),
+        calls.repin_ha("centralino-101", 101, "pve3"),
+        calls.ha_rules(),
+    ],
 }
 """What only one of the two knows: HA groups became rules in 9.0."""
 ALL = [*READS, *WRITES, *of_plans(GUEST), *of_plans(EVERYTHING)]

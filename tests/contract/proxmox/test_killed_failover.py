@@ -49,6 +49,7 @@ def backed_up(scene: Scene) -> Check:
             after.stand_in.store.cluster.guests[101].config["net0"], 1, True, False,
         )  # fmt: skip
         assert after.stand_in.store.cluster.ha["vm:101"]["state"] == "disabled"
+        assert after.stand_in.store.cluster.guests[101].node == "pve1"
 
     return check
 

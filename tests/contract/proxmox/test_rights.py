@@ -55,7 +55,7 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
     monkeypatch.setattr("proxmox.probes.of_guest", lambda _: (lambda: None,))
     # Of what a second role gives, nothing may stand in for what this one lacks.
     monkeypatch.setitem(auth.PRIVILEGES, auth.SCHEDULES, frozenset())
-    for name, seconds in (("FENCE_SECONDS", 0.2), ("ADOPT_SECONDS", 0.1)):
+    for name, seconds in (("FENCE_SECONDS", 0.2), ("ADOPT_SECONDS", 0.1), ("LRM_SECONDS", 0.1)):
         monkeypatch.setattr(crm, name, seconds)
     return Watch(monkeypatch)
 

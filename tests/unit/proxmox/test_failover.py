@@ -32,7 +32,12 @@ def quick_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lab.proxmox.api.backups.BACKUP_SECONDS", 0.05)
     monkeypatch.setattr("lab.proxmox.api.cluster.UNKNOWN_SECONDS", 0)
     monkeypatch.setattr("lab.proxmox.api.cluster.MOVED_SECONDS", 0.2)
-    for name, seconds in (("DEAD_SECONDS", 0.02), ("FENCE_SECONDS", 0.2), ("ADOPT_SECONDS", 0.1)):
+    for name, seconds in (
+        ("DEAD_SECONDS", 0.02),
+        ("FENCE_SECONDS", 0.2),
+        ("ADOPT_SECONDS", 0.1),
+        ("LRM_SECONDS", 0.1),
+    ):
         monkeypatch.setattr(crm, name, seconds)
 
 
@@ -74,16 +79,21 @@ def test_a_guest_on_shared_storage_is_given_to_ha(ops: Cli, stand_in: StandIn) -
     assert ops("failover", "pve1")[2].startswith("proxmox: node pve1 is online")
 
 
-def test_a_guest_under_ha_is_waited_for(ops: Cli, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def late_ha(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have HA act no sooner than somebody waits for it, however slow this machine is."""
     place = converge.place
 
     def asked(*arguments: Any) -> str | None:
         monkeypatch.setattr(crm, "ADOPT_SECONDS", 0.1)
         return place(*arguments)
 
-    # HA acts no sooner than somebody waits for it, however slow this machine is.
     monkeypatch.setattr(crm, "ADOPT_SECONDS", 600)
     monkeypatch.setattr("proxmox.converge.place", asked)
+
+
+def test_a_guest_under_ha_is_waited_for(ops: Cli, stand_in: StandIn, late_ha: None) -> None:
+    del late_ha
     stand_in.store.cluster.ha["vm:101"] = {"state": "started"}
     stand_in.lose("pve1")
     stand_in.written()
@@ -112,9 +122,10 @@ def test_a_replicated_guest_comes_back_where_its_replica_is(
 
 
 def test_a_replicated_guest_that_ha_had_stays_pinned_to_its_replica_and_that_is_said(
-    ops: Cli, stand_in: StandIn, at_stand_in: Inventory
+    ops: Cli, stand_in: StandIn, at_stand_in: Inventory, late_ha: None
 ) -> None:
     """A rule of an earlier failover names a node that has no replica any more."""
+    del late_ha
     localise(stand_in, at_stand_in)
     replicate(stand_in, "pve3")
     stand_in.store.cluster.ha["vm:101"] = {"state": "started"}
