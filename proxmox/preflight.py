@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from proxmox import rights, values
 from proxmox.desired import Cluster, Guest, Template
 from proxmox.plan import DISK, made_from
-from proxmox.state import Machine, State
+from proxmox.state import Machine, State, stranger
 
 
 def problems(cluster: Cluster, state: State) -> list[str]:
@@ -94,7 +94,7 @@ def identity(guest: Guest, state: State) -> Iterator[str]:
     place = guest.where["proxmox_vmid"]
     machine = state.machines.get(guest.vmid)
     if machine is not None:
-        what = _other(machine, guest.name)
+        what = stranger(machine, guest.name)
         if what:
             yield (
                 f"{place}: proxmox_vmid {guest.vmid} is {what} on {machine.node}, not {guest.name}: give "
@@ -106,17 +106,6 @@ def identity(guest: Guest, state: State) -> Iterator[str]:
                 f"{place}: {guest.name} exists already as {other.vmid} on {other.node}, the inventory says "
                 f"{guest.vmid}: set proxmox_vmid to {other.vmid}, or remove that machine first"
             )
-
-
-def _other(machine: Machine, name: str, *, template: bool = False) -> str | None:
-    """Return what the machine is, if it is not the one of this name. One that is being made has no name yet."""
-    if machine.kind != "qemu":
-        return f"the container {machine.name}"
-    if machine.name != name and machine.lock not in {"clone", "create"}:
-        return f"the machine {machine.name}" if machine.name else "a machine without a name"
-    if machine.template and not template:
-        return f"the template {machine.name}"
-    return None
 
 
 def _room(guest: Guest, state: State) -> Iterator[str]:
@@ -151,7 +140,7 @@ def _template(template: Template, where: dict[str, str], state: State) -> Iterat
     machine = state.machines.get(template.vmid)
     if machine is not None:
         place = where["proxmox_template_vmid"]
-        what = _other(machine, template.name, template=True)
+        what = stranger(machine, template.name, template=True)
         if what:
             yield (
                 f"{place}: proxmox_template_vmid {template.vmid} is {what} on {machine.node}, not {template.name}: "

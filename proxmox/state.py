@@ -21,6 +21,8 @@ _READERS: Final = 16
 _LOOKS: Final = 20
 _LOOK_AGAIN: Final = 0.7
 """How often, and after how many seconds, a machine is looked for that its own node does not know."""
+_IN_THE_MAKING: Final = frozenset({"clone", "create"})
+"""Locks of a machine that is not whole yet."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,22 @@ class Machine:
         """What holds the machine, as ``clone`` or ``backup``."""
         lock = self.config.get("lock")
         return str(lock) if lock else None
+
+
+def is_in_the_making(machine: Machine) -> bool:
+    """Tell whether a task still makes a machine: until then it may have no name, or another."""
+    return machine.lock in _IN_THE_MAKING
+
+
+def stranger(machine: Machine, name: str, *, template: bool = False) -> str | None:
+    """Return what a machine is, if it is not the one of this name; None where it is, or may still become it."""
+    if machine.kind != "qemu":
+        return f"the container {machine.name}"
+    if machine.name != name and not is_in_the_making(machine):
+        return f"the machine {machine.name}" if machine.name else "a machine without a name"
+    if machine.template and not template:
+        return f"the template {machine.name}"
+    return None
 
 
 @dataclass(frozen=True)
