@@ -32,6 +32,8 @@ class Storage:
     shared: bool
     size: int
     """Bytes."""
+    prune_backups: str = ""
+    """Which of a guest's backups it keeps where a backup does not say itself; empty: all."""
 
     def volume_key(self, node: str, volid: str) -> str:
         """Return the key of one of its volumes in the cluster's volumes."""

@@ -1,5 +1,6 @@
 """Moving, retiring, backing up and looking, against the lab's stand-in: what happens, and what is refused."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from typing import Any
@@ -306,6 +307,26 @@ def test_a_backup_is_restored_beside_its_guest_and_never_answers_for_it(ops: Cli
     assert str(twin.config["net0"]) != str(original.config["net0"])
     assert stand_in.machines.running[101]
     assert ops("restore", "pbx01", "--vmid", "101")[2] == "proxmox: --vmid: 101 is taken: name a free number\n"
+
+
+def test_a_backup_by_hand_removes_no_other(ops: Cli, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the storage keeps by itself: the nightly ones are the schedule's."""
+    few = dataclasses.replace(layout.STORAGES["shared"], prune_backups="keep-last=3")
+    monkeypatch.setitem(layout.STORAGES, "shared", few)
+    assert ops("backup", "pbx01")[0] == 0
+    volumes = stand_in.store.cluster.volumes
+    (made,) = [volume for volume in volumes.values() if volume.content == "backup"]
+    del volumes[f"/{made.volid}"]
+    nightly = [
+        dataclasses.replace(
+            made, volid=made.volid.replace("vzdump-", f"vzdump-{days}-"), created=made.created - days * 86400
+        )
+        for days in (1, 2, 3)
+    ]
+    volumes |= {f"/{volume.volid}": volume for volume in nightly}
+    assert ops("backup", "pbx01")[0] == 0
+    left = {volume.volid for volume in volumes.values() if volume.content == "backup"}
+    assert (len(left), left > {volume.volid for volume in nightly}) == (4, True)
 
 
 def test_vzdump_that_says_ok_and_does_nothing_is_found_out(
