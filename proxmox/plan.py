@@ -174,6 +174,34 @@ def guest_steps(guest: Guest, machine: Machine | None, *, move: bool = False) ->
     return tuple(steps)
 
 
+def further_cards(machine: Machine) -> dict[str, str]:
+    """Return the cards beside the first, which is the one that the inventory knows, as settings with cables pulled."""
+    return {key: value for key, value in values.pulled(machine.config).items() if key != "net0"}
+
+
+def apart(machine: Machine) -> tuple[Step, ...]:
+    """Return what keeps a copy out of its original's further networks: their cables pulled, their addresses gone.
+
+    Nothing in the inventory would give them other values, and the original serves those networks at its address there.
+    """
+    now = machine.config
+    cards = {
+        key: value for key, value in further_cards(machine).items() if values.card(str(now[key])) != values.card(value)
+    }
+    addresses = sorted(key for key in now if key.startswith("ipconfig") and key != "ipconfig0")
+    if not cards and not addresses:
+        return ()
+    if machine.lock:
+        return (wait(machine),)
+    data: dict[str, Value] = {**cards, **({"delete": ",".join(addresses)} if addresses else {})}
+    changes = [
+        Change(key, values.readable(key, now[key]), values.readable(key, cards.get(key)))
+        for key in (*cards, *addresses)
+    ]
+    reason = "its original serves these networks"
+    return (Step(Action.CONFIGURE, reason, _reconfigured(machine, data), tuple(changes)),)
+
+
 def power_steps(machine: Machine | None) -> tuple[Step, ...]:
     """Return what makes a machine that is there run, as it is."""
     if machine is None or machine.running:
@@ -262,16 +290,20 @@ def _configure(guest: Guest, machine: Machine, reason: str) -> Step:
         if values.normal(key, value) != values.normal(key, now):
             data[key] = value
             changes.append(Change(key, values.readable(key, now), values.readable(key, value)))
-    # With the digest, a change that somebody makes in between is refused instead of overwritten.
-    digest = {"digest": machine.config["digest"]} if "digest" in machine.config else {}
     late = sorted(AT_RESTART & data.keys()) if machine.running else []
     return Step(
         Action.CONFIGURE,
         reason,
-        calls.configure(machine.node, machine.vmid, {**data, **digest}),
+        _reconfigured(machine, data),
         tuple(changes),
         note=f"{', '.join(late)}: after a restart of the guest" if late else "",
     )
+
+
+def _reconfigured(machine: Machine, data: dict[str, Value]) -> Call:
+    """Return the change of a configuration: by its digest, one that somebody makes in between is not overwritten."""
+    digest = {"digest": machine.config["digest"]} if "digest" in machine.config else {}
+    return calls.configure(machine.node, machine.vmid, {**data, **digest})
 
 
 def _resize(guest: Guest, node: str, have: int) -> Step:

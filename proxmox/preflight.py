@@ -74,12 +74,13 @@ def lacking(cluster: Cluster, state: State, operations: tuple[str, ...] = ()) ->
 def _addresses(guest: Guest, state: State) -> Iterator[str]:
     """Refuse a new guest whose card or IP address another machine of the cluster has."""
     for other in state.machines.values():
-        for key, value in other.config.items():
-            if key.startswith("net") and key[3:].isdigit() and values.card(str(value)).get("macaddr") == guest.mac:
+        for card in values.cards(other.config).values():
+            if card.get("macaddr") == guest.mac:
                 yield (
                     f"{guest.where['proxmox_mac']}: the card address {guest.mac} of {guest.name} is that of "
                     f"{other.name} ({other.vmid} on {other.node}): set proxmox_mac to another, or remove that machine"
                 )
+        for key, value in other.config.items():
             if key.startswith("ipconfig") and values.properties(str(value)).get("ip", "").partition("/")[0] == str(
                 guest.address
             ):

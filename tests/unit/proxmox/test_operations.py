@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from lab.proxmox import crm, disks, layout
-from lab.proxmox.state import Grant
-from proxmox import cli
+from lab.proxmox.state import Grant, Guest
+from proxmox import cli, values
 from tests.inventory import Inventory
 from tests.stand_in import StandIn
 
@@ -155,6 +155,35 @@ def test_a_twin_has_a_name_a_card_and_an_address_of_its_own(
     assert ops("plan")[0] == 0
     assert "exists already on pve2" in ops("clone", "pbx01", "--as", "pbx02")[2]
     assert "is the guest itself" in ops("clone", "pbx01", "--as", "pbx01")[2]
+
+
+def add_second_card(stand_in: StandIn, vmid: int) -> None:
+    """Give a guest a card in the phones' own network, which it serves."""
+    stand_in.store.cluster.guests[vmid].config |= {
+        "net1": "virtio=BC:24:11:00:00:01,bridge=vmbr1,firewall=1",
+        "ipconfig1": "ip=10.1.0.1/24",
+    }
+
+
+def test_a_twin_does_not_serve_its_originals_further_networks(
+    ops: Cli, stand_in: StandIn, at_stand_in: Inventory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The inventory knows the first card alone; the others' cables are pulled before it first boots."""
+    monkeypatch.setattr("proxmox.reach.reach", lambda *_: None)
+    with_twin(at_stand_in)
+    add_second_card(stand_in, 101)
+    stand_in.written()
+    code, said, _ = ops("clone", "pbx01", "--as", "pbx02")
+    assert (code, "    net1: cable pulled and no address, because pbx01 serves that network" in said) == (0, True)
+    twin = stand_in.store.cluster.guests[102].config
+    card = values.card(str(twin["net1"]))
+    assert card.pop("macaddr") != "BC:24:11:00:00:01"
+    assert card == {"model": "virtio", "bridge": "vmbr1", "firewall": "1", "link_down": "1"}
+    assert "ipconfig1" not in twin
+    assert "link_down" not in str(twin["net0"])
+    sent = [request.rpartition("/")[2] for request in stand_in.written()]
+    assert sent == ["clone", "config", "config", "start"]
+    assert ops("plan")[0] == 0
 
 
 def test_a_new_version_of_the_template_gets_a_number_and_the_old_one_goes(
@@ -351,6 +380,40 @@ def test_a_drill_proves_the_backup_and_leaves_nothing(ops: Cli, stand_in: StandI
     assert (code, "booted and answered" in said) == (0, True)
     assert set(stand_in.store.cluster.guests) == before
     stand_in.machines.running[101] = True
+
+
+def test_a_drill_answers_for_its_guest_in_none_of_its_networks(ops: Cli, stand_in: StandIn) -> None:
+    add_second_card(stand_in, 101)
+    assert ops("backup", "pbx01")[0] == 0
+    code, _, wrong = ops("drill", "pbx01")
+    assert code == 0, wrong
+    assert not stand_in.machines.hardware[9001].connected
+
+
+def drilled(stand_in: StandIn) -> list[str]:
+    """Return the nodes that backups were restored on."""
+    return [task.node for task in stand_in.store.cluster.tasks if task.type == "qmrestore"]
+
+
+def test_a_drill_takes_the_node_with_the_most_room_and_no_room_that_is_promised(
+    ops: Cli, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = {name: layout.Node(name, node.number, node.address, memory=18 << 30) for name, node in layout.NODES.items()}
+    monkeypatch.setattr(layout, "NODES", small)
+    theirs = Guest(500, "pve1", {"name": "mailserver", "memory": "8192"}, created=0.0)
+    stand_in.store.cluster.guests[500] = theirs
+    stand_in.machines.running[500] = True
+    assert ops("backup", "pbx01", "web01")[0] == 0
+    assert ops("drill", "pbx01")[0] == 0
+    assert drilled(stand_in) == ["pve2"]
+    stand_in.written()
+    code, _, wrong = ops("drill")
+    assert (code, stand_in.written()) == (1, [])
+    assert "cti01: no backup of it" in wrong
+    code, _, wrong = ops("drill", "web01")
+    assert (code, stand_in.written()) == (1, [])
+    assert "drill of web01: node pve2 has 8192 MiB of memory free and web01 takes 16384: make room" in wrong
+    assert ops("drill", "web01", "--overcommit")[0] == 0
 
 
 def test_a_drill_that_fails_says_so_and_leaves_nothing(
