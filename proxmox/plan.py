@@ -86,18 +86,27 @@ def build(cluster: Cluster, state: State, *, move: bool = False) -> Plan:
     """Return the plan for a cluster whose state has passed :mod:`proxmox.preflight`.
 
     A guest that runs on another node than the inventory says is left there unless ``move`` is set: HA, or somebody
-    who evacuated a node, had a reason.
+    who evacuated a node, had a reason. What is on an offline node is left as it is: nobody can read what that is.
     """
     works = []
     for template in cluster.templates:
         machine = state.machines.get(template.vmid)
         has_image = template.image in state.images.get((template.node, template.image_storage), ())
-        steps = template_steps(template, machine, has_image=has_image)
+        off = _off(machine, state)
         works.append(
-            Work(template.name, template.vmid, template.node, template=True, exists=machine is not None, steps=steps)
+            Work(
+                template.name,
+                template.vmid,
+                template.node,
+                template=True,
+                exists=machine is not None,
+                steps=() if off else template_steps(template, machine, has_image=has_image),
+                notes=off,
+            )
         )
     for guest in cluster.guests:
         machine = state.machines.get(guest.vmid)
+        off = _off(machine, state)
         works.append(
             Work(
                 guest.name,
@@ -105,8 +114,8 @@ def build(cluster: Cluster, state: State, *, move: bool = False) -> Plan:
                 machine.node if machine else guest.node,
                 template=False,
                 exists=machine is not None,
-                steps=guest_steps(guest, machine, move=move),
-                notes=() if move else _placement(guest, machine),
+                steps=() if off else guest_steps(guest, machine, move=move),
+                notes=off or (() if move else _placement(guest, machine)),
             )
         )
     return Plan(tuple(works))
@@ -324,6 +333,13 @@ def _start(node: str, vmid: int) -> Step:
 def wait(machine: Machine) -> Step:
     """Return the step that waits for somebody else's task."""
     return Step(Action.WAIT, f"a task holds it (lock: {machine.lock})")
+
+
+def _off(machine: Machine | None, state: State) -> tuple[str, ...]:
+    """Return a note where a machine's node is offline."""
+    if machine is None or not state.is_off(machine.node):
+        return ()
+    return (f"its node {machine.node} is offline: left as it is",)
 
 
 def _placement(guest: Guest, machine: Machine | None) -> tuple[str, ...]:

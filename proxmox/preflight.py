@@ -20,7 +20,8 @@ def problems(cluster: Cluster, state: State) -> list[str]:
             found += _room(guest, state)
             found += _template_reach(guest, state)
             found += _addresses(guest, state)
-        else:
+            found += _nameless(guest, state)
+        elif not state.is_off(machine.node):
             found += _disk(guest, machine)
     return list(dict.fromkeys([*found, *template_problems(cluster, state)]))
 
@@ -94,18 +95,41 @@ def identity(guest: Guest, state: State) -> Iterator[str]:
     """Refuse to touch what is not ours and to make a second one of what there is."""
     place = guest.where["proxmox_vmid"]
     machine = state.machines.get(guest.vmid)
-    if machine is not None:
-        what = stranger(machine, guest.name)
-        if what:
-            yield (
-                f"{place}: proxmox_vmid {guest.vmid} is {what} on {machine.node}, not {guest.name}: give "
-                f"{guest.name} a free number"
-            )
+    if machine is not None and state.is_off(machine.node):
+        # Who it is and what disks it has cannot be read, and a second one made of it would be a second exchange.
+        yield f"{guest.name} ({guest.vmid}) is {_out_of_reach(machine.node)}"
+    elif machine is not None and (what := stranger(machine, guest.name)):
+        yield (
+            f"{place}: proxmox_vmid {guest.vmid} is {what} on {machine.node}, not {guest.name}: give "
+            f"{guest.name} a free number"
+        )
     for other in state.machines.values():
-        if other.name == guest.name and other.vmid != guest.vmid:
+        if other.name != guest.name or other.vmid == guest.vmid:
+            continue
+        if not state.is_off(other.node):
             yield (
                 f"{place}: {guest.name} exists already as {other.vmid} on {other.node}, the inventory says "
                 f"{guest.vmid}: set proxmox_vmid to {other.vmid}, or remove that machine first"
+            )
+        elif machine is None:  # one that is there has taken the lost one's place
+            yield f"{place}: {guest.name} exists already: as {other.vmid} it is {_out_of_reach(other.node)}"
+
+
+def _out_of_reach(node: str) -> str:
+    return (
+        f"on node {node}, which is offline: bring the node back, or, where it is really off, its guests by `python -m "
+        f"proxmox failover {node}` (docs/operations/failover.md)"
+    )
+
+
+def _nameless(guest: Guest, state: State) -> Iterator[str]:
+    """Refuse to make a guest that may lie on an offline node, of whose machines the cluster forgets all but tags."""
+    for other in state.machines.values():
+        ours = "centralino" in other.tags and "template" not in other.tags and other.vmid not in state.named
+        if state.is_off(other.node) and not other.name and ours:
+            yield (
+                f"{guest.where['proxmox_vmid']}: {guest.name} is not made, because {other.vmid} may be it, a guest of "
+                f"this product without a name {_out_of_reach(other.node)}"
             )
 
 
@@ -139,6 +163,8 @@ def _room(guest: Guest, state: State) -> Iterator[str]:
 
 def _template(template: Template, where: dict[str, str], state: State) -> Iterator[str]:
     machine = state.machines.get(template.vmid)
+    if machine is not None and state.is_off(machine.node):
+        return  # in the way of those alone that would be cloned from it
     if machine is not None:
         place = where["proxmox_template_vmid"]
         what = stranger(machine, template.name, template=True)
@@ -178,9 +204,16 @@ def _template(template: Template, where: dict[str, str], state: State) -> Iterat
 
 
 def _template_reach(guest: Guest, state: State) -> Iterator[str]:
-    """Refuse to clone a template on local storage to another node."""
+    """Refuse to clone a template that is on an offline node, or from local storage to another node."""
     template = guest.template
     machine = state.machines.get(template.vmid)
+    if machine is not None and state.is_off(machine.node):
+        yield (
+            f"{guest.where['proxmox_template_vmid']}: template {template.name} ({template.vmid}), which {guest.name} "
+            f"is cloned from, is on node {machine.node}, which is offline: bring it back, or give new guests another "
+            "(proxmox_template_node, proxmox_template_vmid)"
+        )
+        return
     node = machine.node if machine else template.node
     storage = template.storage
     if machine and DISK in machine.config:

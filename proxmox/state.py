@@ -104,6 +104,12 @@ class State:
     """Path → privilege → whether it holds below the path too; empty where nothing was read."""
     ha: Mapping[int, str] = field(default_factory=dict)
     """VMID → the state that HA shall keep it in (``started``, ``stopped``, ``disabled``, ``ignored``)."""
+    named: frozenset[int] = frozenset()
+    """VMIDs that the inventory names."""
+
+    def is_off(self, node: str) -> bool:
+        """Tell whether a node is offline: its guests' configurations cannot be read, and soon their names neither."""
+        return node in self.nodes and not self.nodes[node].online
 
     def online(self) -> tuple[str, ...]:
         """Return the nodes that are online, sorted."""
@@ -141,6 +147,7 @@ def read(send: Send, guests: Iterable[Guest], templates: Iterable[Template]) -> 
             quorate=any(entry.get("quorate") for entry in _cluster_or_alone(cluster_status.result())),
             rights={path: {name: bool(int(below)) for name, below in names.items()} for path, names in rights.items()},
             ha=managed(ha.result()),
+            named=frozenset(named),
         )
 
 

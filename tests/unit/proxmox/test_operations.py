@@ -465,3 +465,26 @@ def test_a_privilege_that_an_operation_needs_is_named(
     code, _, wrong = ops("migrate", "pbx01", "--to", "pve2")
     assert code == 1
     assert "the token automation@pve!centralino lacks VM.Migrate on /vms/101: grant it" in wrong
+
+
+def test_a_dead_nodes_guests_are_not_made_again(
+    ops: Cli, stand_in: StandIn, at_stand_in: Inventory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cluster knows their names for some minutes, then no more than numbers and tags; no advice makes a second."""
+    stand_in.lose("pve1")
+    for forgotten in (300.0, 0.0):
+        monkeypatch.setattr("lab.proxmox.api.cluster.FORGOTTEN_SECONDS", forgotten)
+        stand_in.written()
+        for command in ("plan", "apply"):
+            code, _, wrong = ops(command)
+            assert code == 1
+            assert "pbx01 (101) is on node pve1, which is offline: " in wrong
+            assert "`python -m proxmox failover pve1`" in wrong
+            assert ("free number" in wrong, "scsi0" in wrong, "9000" in wrong) == (False, False, False)
+        at_stand_in.hosts["pbx01"] |= {"proxmox_vmid": 105, "proxmox_node": "pve2"}
+        code, _, wrong = ops("apply", "--limit", "pbx01", "--overcommit")
+        assert (code, stand_in.written()) == (1, []), wrong
+        assert ("exists already: as 101" if forgotten else "101 may be it") in wrong
+        at_stand_in.hosts["pbx01"] |= {"proxmox_vmid": 101, "proxmox_node": "pve1"}
+        # The template is on the dead node too, which is nothing to those that are there.
+        assert ops("plan", "--limit", "cti01,web01")[0] == 0
