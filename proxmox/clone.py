@@ -21,8 +21,8 @@ def clone(options: argparse.Namespace) -> int:
     """
     with session.writing(options) as opened:
         found = opened.read()
-        opened.fit(found)
         original, twin = (session.guest_of(opened.whole, name) for name in (options.guest, options.twin))
+        opened.fit(found, ("clone",), of=replace(opened.whole, guests=(original,)))
         machine = session.machine_of(found, original)
         _check(opened, found, machine, twin)
         copied = replace(

@@ -54,6 +54,13 @@ STORAGES = {
         ),
     )
 }
+VNETS: dict[str, str] = {}
+"""Virtual networks and the zones that they are in; the lab has none, tests may make some."""
+
+
+def zone(bridge: str) -> str:
+    """Return the zone whose permissions guard a bridge: a VNet's own, or the one that nodes' own bridges are in."""
+    return VNETS.get(bridge, "localnetwork")
 
 
 def node(name: str, nodes: Mapping[str, Node]) -> Node:
