@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -207,6 +208,32 @@ def test_a_new_version_of_the_template_gets_a_number_and_the_old_one_goes(
     assert "(9000 on pve1): removed: yes" in ops("template", "--prune")[1]
     assert set(stand_in.store.cluster.guests) == {101, 121, 131, 9001}
     assert ops("plan")[0] == 0
+
+
+def test_an_image_of_another_version_is_fetched_whatever_has_its_name(
+    ops: Cli, stand_in: StandIn, at_stand_in: Inventory
+) -> None:
+    """By address and checksum: a file that is there was verified by another one, or by none."""
+
+    def images() -> set[str]:
+        return {one.volid for one in stand_in.store.cluster.volumes.values() if one.content == "import"}
+
+    (first,) = images()
+    at_stand_in.settings |= {"proxmox_template_vmid": 9001, "proxmox_template_image_checksum": f"sha512:{'0' * 128}"}
+    assert ops("template")[0] == 0
+    (second,) = images() - {first}
+    at_stand_in.settings |= {
+        "proxmox_template_vmid": 9002,
+        "proxmox_template_image_url": "https://cloud.example.com/next/debian-13.qcow2",
+    }
+    assert ops("template")[0] == 0
+    (third,) = images() - {first, second}
+    for volume in (first, second, third):
+        assert re.fullmatch(r"shared:import/debian-13-[0-9a-f]{8}\.qcow2", volume)
+    # What is there of the same version serves again.
+    at_stand_in.settings["proxmox_template_vmid"] = 9003
+    assert ops("template")[0] == 0
+    assert images() == {first, second, third}
 
 
 # --- evacuate --------------------------------------------------------------------------------------------------------
