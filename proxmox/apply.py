@@ -93,7 +93,7 @@ class _Run:
 
         seconds = max(guest.task_timeout for guest in self._cluster.guests if guest.template == template)
         ids = frozenset((str(template.vmid), template.image))
-        subject = Subject(template.name, template.vmid, template.node, seconds, ids)
+        subject = Subject(template.name, template.vmid, template.node, seconds, ids, template=True)
         changed, _ = converge(self._api, subject, self._found.machines.get(template.vmid), steps, report=self._report)
         self._report(template.name, "ready")
         return changed

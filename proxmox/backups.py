@@ -67,12 +67,15 @@ def on_storage(opened: Session, found: State, storage: str) -> list[Archive]:
 
 def readers(found: State, storage: str) -> list[str]:
     """Return the nodes that have to be asked for a storage: one for a shared one, else each."""
-    seen = [
-        (node, found.storages[node, storage].shared)
-        for node in found.online()
-        if (node, storage) in found.storages and found.storages[node, storage].available
+    seeing = _seeing(found, storage)
+    return seeing[:1] if seeing and found.storages[seeing[0], storage].shared else seeing
+
+
+def _seeing(found: State, storage: str) -> list[str]:
+    """Return the nodes that a storage is available on."""
+    return [
+        node for node in found.online() if (node, storage) in found.storages and found.storages[node, storage].available
     ]
-    return [node for node, _ in seen[:1]] if seen and seen[0][1] else [node for node, _ in seen]
 
 
 def backup(options: argparse.Namespace) -> int:
@@ -162,7 +165,7 @@ def restore(options: argparse.Namespace) -> int:
             return _end(options, [f"{_is(guest, archive, made.vmid, made.node)}, {kept}; {note}"], changed=False)
         node = options.to or guest.node
         vmid = free_vmid(opened.whole, found, options.vmid)
-        _check_room(opened, found, guest, node)
+        _check_room(opened, found, guest, node, "--to")
         if options.check:
             return _end(options, [f"{archive.volid} would become {vmid} on {node}"])
         with show.Lines([guest.name]) as lines:
@@ -201,17 +204,18 @@ def free_vmid(cluster: Cluster, found: State, wanted: int | None = None) -> int:
     return next(number for number in range(max(taken) + 1, 2 * max(taken) + 2) if number not in taken)
 
 
-def _check_room(opened: Session, found: State, guest: Guest, node: str) -> None:
+def _check_room(opened: Session, found: State, guest: Guest, node: str, place: str) -> None:
+    """Refuse a node that cannot hold a copy of a guest; ``place`` says where that was asked for."""
     if node not in spare.candidates(guest, found):
         raise ProvisionerError(
-            f"--to: node {node} is not online, or has not both the storage {guest.storage} and the bridge "
+            f"{place}: node {node} is not online, or has not both the storage {guest.storage} and the bridge "
             f"{guest.bridge}: name one of {', '.join(sorted(spare.candidates(guest, found))) or 'none'}"
         )
     one = spare.rooms(opened.whole, found)[node]
     if not opened.options.overcommit and not one.takes(spare.load(guest, found)):
         raise ProvisionerError(
-            f"--to: node {node} has {max(0, one.free)} MiB of memory free and {guest.name} takes "
-            f"{guest.size.memory}: name another, or take the risk with --overcommit"
+            f"{place}: node {node} has {max(0, one.free)} MiB of memory free and {guest.name} takes "
+            f"{guest.size.memory}: make room, name another, or take the risk with --overcommit"
         )
 
 
@@ -262,16 +266,18 @@ def drill(options: argparse.Namespace) -> int:
     with session.writing(options) as opened:
         found = opened.read()
         opened.fit(found, ("backup", "new"))
-        _sweep(opened, found)
+        if _sweep(opened, found):
+            found = opened.read()
         guests = session.limited(opened.whole, options.guest, "GUEST").guests
-        chosen = [(guest, newest(opened, found, guest)) for guest in guests]
+        backed_up = [(guest, newest(opened, found, guest)) for guest in guests]
+        chosen = [(guest, archive, _drill_node(opened, found, guest, archive)) for guest, archive in backed_up]
         if options.check:
-            return _end(options, [f"{archive.volid} would be tried" for _, archive in chosen])
+            return _end(options, [f"{archive.volid} would be tried on {node}" for _, archive, node in chosen])
         reports, errors = [], []
         with show.Lines([guest.name for guest in guests]) as lines:
-            for guest, archive in chosen:
+            for guest, archive, node in chosen:
                 try:
-                    reports.append(_try(opened, found, guest, archive, lines))
+                    reports.append(_try(opened, guest, archive, node, lines))
                 except ProvisionerError as error:
                     errors.append(f"{guest.name}: the drill with {archive.volid} failed: {error}")
         _end(options, reports)
@@ -280,25 +286,37 @@ def drill(options: argparse.Namespace) -> int:
         return 0
 
 
-def _sweep(opened: Session, found: State) -> None:
-    """Remove what a drill left that was killed; nothing else carries its tag."""
-    for machine in found.machines.values():
-        if DRILL_TAG in machine.tags and machine.kind == "qemu" and not opened.options.check:
-            session.say(f"an earlier drill left {machine.vmid} on {machine.node}: removing it")
-            _remove(opened, opened.whole.guests[0], machine.node, machine.vmid)
+def _sweep(opened: Session, found: State) -> bool:
+    """Remove what a drill left that was killed, and tell whether there was any; nothing else carries its tag."""
+    left = [one for one in found.machines.values() if DRILL_TAG in one.tags and one.kind == "qemu"]
+    if opened.options.check:
+        return False
+    for machine in left:
+        session.say(f"an earlier drill left {machine.vmid} on {machine.node}: removing it")
+        _remove(opened, opened.whole.guests[0], machine.node, machine.vmid)
+    return bool(left)
 
 
-def _try(opened: Session, found: State, guest: Guest, archive: Archive, report: Report) -> str:
-    node = archive.node if archive.node in spare.candidates(guest, found) else guest.node
+def _drill_node(opened: Session, found: State, guest: Guest, archive: Archive) -> str:
+    """Return the node with the most room for a guest's copy, of those that see the archive."""
+    storage, load, rooms = archive.volid.partition(":")[0], spare.load(guest, found), spare.rooms(opened.whole, found)
+    seeing = [node for node in _seeing(found, storage) if found.storages[node, storage].shared or node == archive.node]
+    fitting = [node for node in seeing if node in load.candidates]
+    node = max(fitting, key=lambda name: (rooms[name].takes(load), rooms[name].free), default=archive.node)
+    _check_room(opened, found, guest, node, f"drill of {guest.name}")
+    return node
+
+
+def _try(opened: Session, guest: Guest, archive: Archive, node: str, report: Report) -> str:
     vmid, begin = free_vmid(opened.whole, opened.read()), time.monotonic()
     # From the first moment it has the drill's name and tag, so that one that is killed here is swept by the next.
     mine: dict[str, Value] = {"name": f"drill-{guest.name}", "tags": values.tag_string((DRILL_TAG,))}
     bring_back(opened, guest, archive, (node, vmid), report, unique=True, settings=mine)
     try:
         machine = converge.look(opened.api, vmid, node)
-        # Its cable is pulled and nothing starts it by itself: it never answers for the guest that it copies.
-        card = values.card(str(machine.config["net0"]) if machine else "") | {"link_down": "1"}
-        isolated: dict[str, Value] = {"net0": values.card_string(card), "onboot": 0, **mine}
+        # Its cables are pulled and nothing starts it by itself: it never answers for the guest that it copies, in none
+        # of its networks.
+        isolated: dict[str, Value] = {**values.pulled(machine.config if machine else {}), "onboot": 0, **mine}
         run(opened, guest, calls.configure(node, vmid, isolated), "isolating")
         report(guest.name, "booting the copy")
         run(opened, guest, calls.start(node, vmid), "booting the copy")

@@ -21,8 +21,8 @@ def clone(options: argparse.Namespace) -> int:
     """
     with session.writing(options) as opened:
         found = opened.read()
-        opened.fit(found)
         original, twin = (session.guest_of(opened.whole, name) for name in (options.guest, options.twin))
+        opened.fit(found, ("clone",), of=replace(opened.whole, guests=(original,)))
         machine = session.machine_of(found, original)
         _check(opened, found, machine, twin)
         copied = replace(
@@ -36,12 +36,20 @@ def clone(options: argparse.Namespace) -> int:
                 subject = Subject(twin.name, twin.vmid, twin.node, twin.task_timeout, ids)
 
                 def steps(now: Machine | None) -> tuple[plan.Step, ...]:
-                    return plan.guest_steps(copied, now)
+                    return _steps(copied, now)
 
                 _, made = converge.converge(opened.api, subject, found.machines.get(twin.vmid), steps, report=lines)
                 reach.reach(opened.api, twin, made.node, lines)
                 lines(twin.name, show.READY)
-        return _end(options, f"{twin.name} ({twin.vmid} on {twin.node})", original, time.monotonic() - begin)
+        seconds, further = time.monotonic() - begin, sorted(plan.further_cards(machine))
+        return _end(options, f"{twin.name} ({twin.vmid} on {twin.node})", original, seconds, further)
+
+
+def _steps(copied: Guest, now: Machine | None) -> tuple[plan.Step, ...]:
+    """Return what makes the copy; the cards that the inventory does not know are seen to before it is first started."""
+    if now is None:
+        return plan.guest_steps(copied, now)[:1]
+    return (() if now.running else plan.apart(now)) or plan.guest_steps(copied, now)
 
 
 def _check(opened: Session, found: State, machine: Machine, twin: Guest) -> None:
@@ -78,12 +86,18 @@ def _storage(machine: Machine) -> str:
     return str(machine.config.get(plan.DISK, "")).partition(":")[0]
 
 
-def _end(options: argparse.Namespace, twin: str, original: Guest, seconds: float) -> int:
+def _end(options: argparse.Namespace, twin: str, original: Guest, seconds: float, further: list[str]) -> int:
     changed = not options.check
     if options.json:
-        session.write(json.dumps({"changed": changed, "twin": twin, "seconds": round(seconds, 1)}, indent=1))
+        data = {"changed": changed, "twin": twin, "seconds": round(seconds, 1), "unplugged": further}
+        session.write(json.dumps(data, indent=1))
     else:
         session.write(f"{twin} {'is' if changed else 'would be'} a copy of {original.name}")
+        if further:
+            session.write(
+                f"    {', '.join(further)}: cable pulled and no address, because {original.name} serves that network: "
+                "set an ipconfig of its own, then plug it in (Hardware, Cloud-Init)"
+            )
         if changed:
             name = twin.partition(" ")[0]
             session.write(

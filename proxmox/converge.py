@@ -7,7 +7,7 @@ all end in a new look at the machine and new steps from there, so a request is n
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from proxmox import calls, state
@@ -61,6 +61,8 @@ class Subject:
     """How long one of its tasks may take."""
     ids: frozenset[str] = field(default=frozenset())
     """Identifiers in the tasks that make it: its own VMID, its template's, the image's name."""
+    template: bool = False
+    """Whether it is to be a template."""
 
 
 def converge(
@@ -74,8 +76,10 @@ def converge(
 ) -> tuple[bool, Machine]:
     """Carry steps out until none is left; return whether anything was changed, and the machine as it was last read.
 
-    ``bound`` is held while the storage copies. Raises :class:`ProvisionerError`.
+    ``bound`` is held while the storage copies. Raises :class:`ProvisionerError`, too where somebody else's machine has
+    the number by now.
     """
+    owner = _owner(subject, machine)
     changed, failures, without_effect = False, 0, 0
     previous: tuple[Step, ...] = ()
     while True:
@@ -106,6 +110,32 @@ def converge(
             api.pause(min(2.0**failures / 2, 15.0))
             settle(api, subject.ids, subject.seconds)
         machine = look(api, subject.vmid, machine.node if machine else subject.node)
+        _refuse_stranger(subject, machine, owner)
+
+
+def _owner(subject: Subject, machine: Machine | None) -> str:
+    """Return the name of the machine that is worked on: of the one that is there, or of the one that will be made.
+
+    Whose the one is that was there at first, the caller has looked at: an evacuation moves other people's too.
+    """
+    return subject.name if machine is None or state.is_in_the_making(machine) else _called(machine)
+
+
+def _called(machine: Machine) -> str:
+    """Return a machine's name as the cluster's list has it, which calls a nameless one by its number."""
+    return machine.name or f"VM {machine.vmid}"
+
+
+def _refuse_stranger(subject: Subject, machine: Machine | None, owner: str) -> None:
+    """Refuse to touch a machine that somebody else has made under the subject's number; the API reserves none."""
+    if machine is None:
+        return
+    what = state.stranger(replace(machine, name=_called(machine)), owner, template=subject.template)
+    if what:
+        raise ProvisionerError(
+            f"{subject.name}: {subject.vmid} is {what} on {machine.node} by now, not {owner}: somebody else has taken "
+            f"the number, and that machine is left alone; give {subject.name} a free one, then run again"
+        )
 
 
 def settle(

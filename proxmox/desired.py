@@ -60,8 +60,12 @@ class Template:
 
     @property
     def image(self) -> str:
-        """File name of the image on its storage."""
-        return urlsplit(self.image_url).path.rsplit("/", 1)[-1]
+        """File name of the image on its storage: the address's, and by a hash which version it is.
+
+        So another address or checksum is fetched, and verified, where a file of the same name is there already.
+        """
+        stem, _, kind = urlsplit(self.image_url).path.rsplit("/", 1)[-1].rpartition(".")
+        return f"{stem}-{hashlib.sha256(self.source.encode()).hexdigest()[:8]}.{kind}"
 
     @property
     def source(self) -> str:

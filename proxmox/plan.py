@@ -86,18 +86,27 @@ def build(cluster: Cluster, state: State, *, move: bool = False) -> Plan:
     """Return the plan for a cluster whose state has passed :mod:`proxmox.preflight`.
 
     A guest that runs on another node than the inventory says is left there unless ``move`` is set: HA, or somebody
-    who evacuated a node, had a reason.
+    who evacuated a node, had a reason. What is on an offline node is left as it is: nobody can read what that is.
     """
     works = []
     for template in cluster.templates:
         machine = state.machines.get(template.vmid)
         has_image = template.image in state.images.get((template.node, template.image_storage), ())
-        steps = template_steps(template, machine, has_image=has_image)
+        off = _off(machine, state)
         works.append(
-            Work(template.name, template.vmid, template.node, template=True, exists=machine is not None, steps=steps)
+            Work(
+                template.name,
+                template.vmid,
+                template.node,
+                template=True,
+                exists=machine is not None,
+                steps=() if off else template_steps(template, machine, has_image=has_image),
+                notes=off,
+            )
         )
     for guest in cluster.guests:
         machine = state.machines.get(guest.vmid)
+        off = _off(machine, state)
         works.append(
             Work(
                 guest.name,
@@ -105,8 +114,8 @@ def build(cluster: Cluster, state: State, *, move: bool = False) -> Plan:
                 machine.node if machine else guest.node,
                 template=False,
                 exists=machine is not None,
-                steps=guest_steps(guest, machine, move=move),
-                notes=() if move else _placement(guest, machine),
+                steps=() if off else guest_steps(guest, machine, move=move),
+                notes=off or (() if move else _placement(guest, machine)),
             )
         )
     return Plan(tuple(works))
@@ -172,6 +181,34 @@ def guest_steps(guest: Guest, machine: Machine | None, *, move: bool = False) ->
     if machine.lock and steps:
         return (wait(machine),)
     return tuple(steps)
+
+
+def further_cards(machine: Machine) -> dict[str, str]:
+    """Return the cards beside the first, which is the one that the inventory knows, as settings with cables pulled."""
+    return {key: value for key, value in values.pulled(machine.config).items() if key != "net0"}
+
+
+def apart(machine: Machine) -> tuple[Step, ...]:
+    """Return what keeps a copy out of its original's further networks: their cables pulled, their addresses gone.
+
+    Nothing in the inventory would give them other values, and the original serves those networks at its address there.
+    """
+    now = machine.config
+    cards = {
+        key: value for key, value in further_cards(machine).items() if values.card(str(now[key])) != values.card(value)
+    }
+    addresses = sorted(key for key in now if key.startswith("ipconfig") and key != "ipconfig0")
+    if not cards and not addresses:
+        return ()
+    if machine.lock:
+        return (wait(machine),)
+    data: dict[str, Value] = {**cards, **({"delete": ",".join(addresses)} if addresses else {})}
+    changes = [
+        Change(key, values.readable(key, now[key]), values.readable(key, cards.get(key)))
+        for key in (*cards, *addresses)
+    ]
+    reason = "its original serves these networks"
+    return (Step(Action.CONFIGURE, reason, _reconfigured(machine, data), tuple(changes)),)
 
 
 def power_steps(machine: Machine | None) -> tuple[Step, ...]:
@@ -262,16 +299,20 @@ def _configure(guest: Guest, machine: Machine, reason: str) -> Step:
         if values.normal(key, value) != values.normal(key, now):
             data[key] = value
             changes.append(Change(key, values.readable(key, now), values.readable(key, value)))
-    # With the digest, a change that somebody makes in between is refused instead of overwritten.
-    digest = {"digest": machine.config["digest"]} if "digest" in machine.config else {}
     late = sorted(AT_RESTART & data.keys()) if machine.running else []
     return Step(
         Action.CONFIGURE,
         reason,
-        calls.configure(machine.node, machine.vmid, {**data, **digest}),
+        _reconfigured(machine, data),
         tuple(changes),
         note=f"{', '.join(late)}: after a restart of the guest" if late else "",
     )
+
+
+def _reconfigured(machine: Machine, data: dict[str, Value]) -> Call:
+    """Return the change of a configuration: by its digest, one that somebody makes in between is not overwritten."""
+    digest = {"digest": machine.config["digest"]} if "digest" in machine.config else {}
+    return calls.configure(machine.node, machine.vmid, {**data, **digest})
 
 
 def _resize(guest: Guest, node: str, have: int) -> Step:
@@ -292,6 +333,13 @@ def _start(node: str, vmid: int) -> Step:
 def wait(machine: Machine) -> Step:
     """Return the step that waits for somebody else's task."""
     return Step(Action.WAIT, f"a task holds it (lock: {machine.lock})")
+
+
+def _off(machine: Machine | None, state: State) -> tuple[str, ...]:
+    """Return a note where a machine's node is offline."""
+    if machine is None or not state.is_off(machine.node):
+        return ()
+    return (f"its node {machine.node} is offline: left as it is",)
 
 
 def _placement(guest: Guest, machine: Machine | None) -> tuple[str, ...]:

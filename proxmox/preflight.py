@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from proxmox import rights, values
 from proxmox.desired import Cluster, Guest, Template
 from proxmox.plan import DISK, made_from
-from proxmox.state import Machine, State
+from proxmox.state import Machine, State, stranger
 
 
 def problems(cluster: Cluster, state: State) -> list[str]:
@@ -20,7 +20,8 @@ def problems(cluster: Cluster, state: State) -> list[str]:
             found += _room(guest, state)
             found += _template_reach(guest, state)
             found += _addresses(guest, state)
-        else:
+            found += _nameless(guest, state)
+        elif not state.is_off(machine.node):
             found += _disk(guest, machine)
     return list(dict.fromkeys([*found, *template_problems(cluster, state)]))
 
@@ -74,12 +75,13 @@ def lacking(cluster: Cluster, state: State, operations: tuple[str, ...] = ()) ->
 def _addresses(guest: Guest, state: State) -> Iterator[str]:
     """Refuse a new guest whose card or IP address another machine of the cluster has."""
     for other in state.machines.values():
-        for key, value in other.config.items():
-            if key.startswith("net") and key[3:].isdigit() and values.card(str(value)).get("macaddr") == guest.mac:
+        for card in values.cards(other.config).values():
+            if card.get("macaddr") == guest.mac:
                 yield (
                     f"{guest.where['proxmox_mac']}: the card address {guest.mac} of {guest.name} is that of "
                     f"{other.name} ({other.vmid} on {other.node}): set proxmox_mac to another, or remove that machine"
                 )
+        for key, value in other.config.items():
             if key.startswith("ipconfig") and values.properties(str(value)).get("ip", "").partition("/")[0] == str(
                 guest.address
             ):
@@ -93,30 +95,42 @@ def identity(guest: Guest, state: State) -> Iterator[str]:
     """Refuse to touch what is not ours and to make a second one of what there is."""
     place = guest.where["proxmox_vmid"]
     machine = state.machines.get(guest.vmid)
-    if machine is not None:
-        what = _other(machine, guest.name)
-        if what:
-            yield (
-                f"{place}: proxmox_vmid {guest.vmid} is {what} on {machine.node}, not {guest.name}: give "
-                f"{guest.name} a free number"
-            )
+    if machine is not None and state.is_off(machine.node):
+        # Who it is and what disks it has cannot be read, and a second one made of it would be a second exchange.
+        yield f"{guest.name} ({guest.vmid}) is {_out_of_reach(machine.node)}"
+    elif machine is not None and (what := stranger(machine, guest.name)):
+        yield (
+            f"{place}: proxmox_vmid {guest.vmid} is {what} on {machine.node}, not {guest.name}: give "
+            f"{guest.name} a free number"
+        )
     for other in state.machines.values():
-        if other.name == guest.name and other.vmid != guest.vmid:
+        if other.name != guest.name or other.vmid == guest.vmid:
+            continue
+        if not state.is_off(other.node):
             yield (
                 f"{place}: {guest.name} exists already as {other.vmid} on {other.node}, the inventory says "
                 f"{guest.vmid}: set proxmox_vmid to {other.vmid}, or remove that machine first"
             )
+        elif machine is None:  # one that is there has taken the lost one's place
+            yield f"{place}: {guest.name} exists already: as {other.vmid} it is {_out_of_reach(other.node)}"
 
 
-def _other(machine: Machine, name: str, *, template: bool = False) -> str | None:
-    """Return what the machine is, if it is not the one of this name. One that is being made has no name yet."""
-    if machine.kind != "qemu":
-        return f"the container {machine.name}"
-    if machine.name != name and machine.lock not in {"clone", "create"}:
-        return f"the machine {machine.name}" if machine.name else "a machine without a name"
-    if machine.template and not template:
-        return f"the template {machine.name}"
-    return None
+def _out_of_reach(node: str) -> str:
+    return (
+        f"on node {node}, which is offline: bring the node back, or, where it is really off, its guests by `python -m "
+        f"proxmox failover {node}` (docs/operations/failover.md)"
+    )
+
+
+def _nameless(guest: Guest, state: State) -> Iterator[str]:
+    """Refuse to make a guest that may lie on an offline node, of whose machines the cluster forgets all but tags."""
+    for other in state.machines.values():
+        ours = "centralino" in other.tags and "template" not in other.tags and other.vmid not in state.named
+        if state.is_off(other.node) and not other.name and ours:
+            yield (
+                f"{guest.where['proxmox_vmid']}: {guest.name} is not made, because {other.vmid} may be it, a guest of "
+                f"this product without a name {_out_of_reach(other.node)}"
+            )
 
 
 def _room(guest: Guest, state: State) -> Iterator[str]:
@@ -149,9 +163,11 @@ def _room(guest: Guest, state: State) -> Iterator[str]:
 
 def _template(template: Template, where: dict[str, str], state: State) -> Iterator[str]:
     machine = state.machines.get(template.vmid)
+    if machine is not None and state.is_off(machine.node):
+        return  # in the way of those alone that would be cloned from it
     if machine is not None:
         place = where["proxmox_template_vmid"]
-        what = _other(machine, template.name, template=True)
+        what = stranger(machine, template.name, template=True)
         if what:
             yield (
                 f"{place}: proxmox_template_vmid {template.vmid} is {what} on {machine.node}, not {template.name}: "
@@ -188,9 +204,16 @@ def _template(template: Template, where: dict[str, str], state: State) -> Iterat
 
 
 def _template_reach(guest: Guest, state: State) -> Iterator[str]:
-    """Refuse to clone a template on local storage to another node."""
+    """Refuse to clone a template that is on an offline node, or from local storage to another node."""
     template = guest.template
     machine = state.machines.get(template.vmid)
+    if machine is not None and state.is_off(machine.node):
+        yield (
+            f"{guest.where['proxmox_template_vmid']}: template {template.name} ({template.vmid}), which {guest.name} "
+            f"is cloned from, is on node {machine.node}, which is offline: bring it back, or give new guests another "
+            "(proxmox_template_node, proxmox_template_vmid)"
+        )
+        return
     node = machine.node if machine else template.node
     storage = template.storage
     if machine and DISK in machine.config:

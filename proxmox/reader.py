@@ -5,9 +5,10 @@ Finds all that is wrong before it gives up, and touches nothing.
 
 import base64
 import difflib
+import re
 import shlex
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from proxmox.desired import Access, Cluster, Endpoint, Guest, Template, derived_
 from proxmox.errors import ProvisionerError
 from proxmox.inventory import GROUP, PLACEHOLDER, Host, shown
 from proxmox.sizing import Size
-from proxmox.variables import CLUSTER_WIDE, PREFIX, Variables
+from proxmox.variables import CLUSTER_WIDE, HOST_NAME, PREFIX, Variables
 
 _KNOWN = tuple(f"{PREFIX}{name}" for name in Variables.model_fields)
 _ABSENT = object()
@@ -131,6 +132,7 @@ def _guest(host: Host, variables: Variables) -> tuple[Guest | None, list[str]]:
             "own or the DHCP server's"
         )
     size = _size(host, variables, problems)
+    _name(host, problems)
     _account(host, variables, problems)
     access = _access(host, variables, problems)
     if size is None or access is None or problems:
@@ -219,6 +221,15 @@ def _size(host: Host, variables: Variables, problems: list[str]) -> Size | None:
         else:
             values[field] = value
     return Size(**values) if len(values) == 3 else None  # noqa: PLR2004
+
+
+def _name(host: Host, problems: list[str]) -> None:
+    if not re.fullmatch(HOST_NAME, host.name):
+        better = re.sub(r"[^A-Za-z0-9.]+", "-", host.name).strip("-.") or "pbx01"
+        problems.append(
+            f"{shown(host.folder)}: {host.name} cannot be the name of a machine on Proxmox: call it by letters, digits "
+            f"and hyphens alone, as {better}, in hosts.yml and host_vars"
+        )
 
 
 def _account(host: Host, variables: Variables, problems: list[str]) -> None:
@@ -328,7 +339,24 @@ def _doubles(guests: list[Guest]) -> list[str]:
         for guest in guests
         if guest.vmid in templates
     ]
-    return problems
+    return [*problems, *_double_templates(guests)]
+
+
+def _double_templates(guests: list[Guest]) -> Iterator[str]:
+    """Yield a sentence for each number that is that of two templates: on two nodes, of two names or of two images."""
+    by_vmid: defaultdict[int, dict[tuple[str, str, str], Guest]] = defaultdict(dict)
+    for guest in guests:
+        one = guest.template
+        by_vmid[one.vmid][one.node, one.name, one.source] = guest
+    for vmid, versions in by_vmid.items():
+        if len(versions) > 1:
+            *_, last = versions.values()
+            there = ", ".join(f"{name} on {node} from {source}" for node, name, source in sorted(versions))
+            yield (
+                f"{last.where[f'{PREFIX}template_vmid']}: proxmox_template_vmid {vmid} is that of {len(versions)} "
+                f"templates ({there}): give each a number of its own (proxmox_template_vmid in the guests' host_vars, "
+                "the same for all of a node), or one proxmox_template_node and one image to all guests"
+            )
 
 
 def _path(host: Host, path: Path) -> Path:

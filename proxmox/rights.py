@@ -17,6 +17,7 @@ GUEST: Final = ("VM.Allocate", "VM.Audit", *CONFIGURE, "VM.Config.Options", "VM.
 NEW: Final = "/vms/<new number>"
 """Stands for a number that is not known before: what holds there is what `/vms` or a path above it hands down."""
 OPERATIONS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
+    "clone": (("/vms/{vmid}", "VM.Clone"),),
     "migrate": (("/vms/{vmid}", "VM.Migrate"), ("/", "Sys.Console")),
     "backup": (
         ("/vms/{vmid}", "VM.Backup"),
@@ -28,10 +29,14 @@ OPERATIONS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     "failover": (("/", "Sys.Console"),),
     "arrive": (("/", "Sys.Incoming"), ("/vms/{vmid}", "VM.Config.CDROM"), ("/vms/{vmid}", "VM.Config.Cloudinit")),
 }
-"""What operations need beyond that: path and privilege. High availability is steered with ``Sys.Console`` on ``/``.
+"""What operations need beyond that, of the guests that they are for (``clone``: the copied one): path and privilege.
 
-Who may not back a guest up is shown none of its backups, and told nothing of that: a restore needs what made them.
+High availability is steered with ``Sys.Console`` on ``/``. Who may not back a guest up is shown none of its backups,
+and told nothing of that: a restore needs what made them.
 """
+
+_ZONES: Final = "/sdn/zones/"
+_OWN_BRIDGES: Final = f"{_ZONES}localnetwork/"
 
 
 @dataclass(frozen=True)
@@ -71,8 +76,8 @@ def _storage(name: str) -> Iterator[Right]:
 
 
 def bridge_path(bridge: str, vlan: int | None) -> str:
-    """Return the path that guards a node's own bridge; a VNet's is its zone's, which the list of bridges speaks for."""
-    return f"/sdn/zones/localnetwork/{bridge}{f'/{vlan}' if vlan else ''}"
+    """Return the path that guards a node's own bridge; a VNet's has its zone in place of ``localnetwork``."""
+    return f"{_OWN_BRIDGES}{bridge}{f'/{vlan}' if vlan else ''}"
 
 
 def missing(wanted: frozenset[Right], had: Mapping[str, Mapping[str, bool]]) -> list[Right]:
@@ -85,11 +90,26 @@ def missing(wanted: frozenset[Right], had: Mapping[str, Mapping[str, bool]]) -> 
 
 
 def _has(right: Right, had: Mapping[str, Mapping[str, bool]]) -> bool:
-    if right.path in had:
-        return right.privilege in had[right.path]
-    path = right.path
+    return any(_granted(path, right.privilege, had) for path in _alternatives(right.path, had))
+
+
+def _alternatives(path: str, had: Mapping[str, Mapping[str, bool]]) -> Iterator[str]:
+    """Return the paths of which one is enough.
+
+    Which zone a VNet is in, only who may audit it can read, so any zone that the token has something in will do: the
+    list of a node's bridges, which has what the token may see alone, is looked at besides.
+    """
+    yield path
+    if path.startswith(_OWN_BRIDGES):
+        zones = {listed.split("/")[3] for listed in had if listed.startswith(_ZONES)}
+        yield from (f"{_ZONES}{zone}/{path.removeprefix(_OWN_BRIDGES)}" for zone in sorted(zones))
+
+
+def _granted(path: str, privilege: str, had: Mapping[str, Mapping[str, bool]]) -> bool:
+    if path in had:
+        return privilege in had[path]
     while path != "/":
         path = path.rpartition("/")[0] or "/"
         if path in had:
-            return had[path].get(right.privilege, False)
+            return had[path].get(privilege, False)
     return False

@@ -60,9 +60,9 @@ class Session:
             return self.journal.unfinished
         return tuple(request for request in journal.read(self.whole.journal) if not request.over)
 
-    def fit(self, found: State, operations: tuple[str, ...] = ()) -> None:
-        """Refuse to work without a quorum or without the rights that the operations need."""
-        problems = [*preflight.quorum(found), *preflight.lacking(self.cluster, found, operations)]
+    def fit(self, found: State, operations: tuple[str, ...] = (), of: Cluster | None = None) -> None:
+        """Refuse to work without a quorum or the rights that the operations need; ``of``: of these guests alone."""
+        problems = [*preflight.quorum(found), *preflight.lacking(of or self.cluster, found, operations)]
         if problems:
             raise ProvisionerError(*problems)
 

@@ -21,6 +21,8 @@ _READERS: Final = 16
 _LOOKS: Final = 20
 _LOOK_AGAIN: Final = 0.7
 """How often, and after how many seconds, a machine is looked for that its own node does not know."""
+_IN_THE_MAKING: Final = frozenset({"clone", "create"})
+"""Locks of a machine that is not whole yet."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,22 @@ class Machine:
         return str(lock) if lock else None
 
 
+def is_in_the_making(machine: Machine) -> bool:
+    """Tell whether a task still makes a machine: until then it may have no name, or another."""
+    return machine.lock in _IN_THE_MAKING
+
+
+def stranger(machine: Machine, name: str, *, template: bool = False) -> str | None:
+    """Return what a machine is, if it is not the one of this name; None where it is, or may still become it."""
+    if machine.kind != "qemu":
+        return f"the container {machine.name}"
+    if machine.name != name and not is_in_the_making(machine):
+        return f"the machine {machine.name}" if machine.name else "a machine without a name"
+    if machine.template and not template:
+        return f"the template {machine.name}"
+    return None
+
+
 @dataclass(frozen=True)
 class State:
     """All that a plan looks at."""
@@ -86,6 +104,12 @@ class State:
     """Path → privilege → whether it holds below the path too; empty where nothing was read."""
     ha: Mapping[int, str] = field(default_factory=dict)
     """VMID → the state that HA shall keep it in (``started``, ``stopped``, ``disabled``, ``ignored``)."""
+    named: frozenset[int] = frozenset()
+    """VMIDs that the inventory names."""
+
+    def is_off(self, node: str) -> bool:
+        """Tell whether a node is offline: its guests' configurations cannot be read, and soon their names neither."""
+        return node in self.nodes and not self.nodes[node].online
 
     def online(self) -> tuple[str, ...]:
         """Return the nodes that are online, sorted."""
@@ -123,6 +147,7 @@ def read(send: Send, guests: Iterable[Guest], templates: Iterable[Template]) -> 
             quorate=any(entry.get("quorate") for entry in _cluster_or_alone(cluster_status.result())),
             rights={path: {name: bool(int(below)) for name, below in names.items()} for path, names in rights.items()},
             ha=managed(ha.result()),
+            named=frozenset(named),
         )
 
 

@@ -40,6 +40,16 @@ def card_string(parts: Mapping[str, str]) -> str:
     return joined({parts["model"]: parts["macaddr"], **rest})
 
 
+def cards(config: Mapping[str, object]) -> dict[str, dict[str, str]]:
+    """Return the network cards of a configuration, from ``net0`` on, each as :func:`card` splits it."""
+    return {key: card(str(config[key])) for key in sorted(config) if re.fullmatch(r"net\d+", key)}
+
+
+def pulled(config: Mapping[str, object]) -> dict[str, str]:
+    """Return the network cards of a configuration as settings that pull the cable of each."""
+    return {key: card_string(parts | {"link_down": "1"}) for key, parts in cards(config).items()}
+
+
 def size(value: str) -> int:
     """Return the bytes of a disk size: ``"32G"``, ``"3072M"``; 0 where there is none."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)", value)

@@ -55,12 +55,9 @@ def _unicast(value: str) -> str:
 
 Id = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*[A-Za-z0-9]$")]
 """What Proxmox takes as the name of a storage or a pool."""
-HostName = Annotated[
-    str,
-    Field(
-        pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$", max_length=253
-    ),
-]
+HOST_NAME: Final = r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$"
+HostName = Annotated[str, Field(pattern=HOST_NAME, max_length=253)]
+"""What Proxmox takes as the name of a node or a machine (``dns-name``)."""
 VmId = Annotated[int, Field(ge=100, le=999_999_999)]
 Tag = Annotated[str, Field(pattern=r"^[a-z0-9_][a-z0-9_+.-]*$")]
 

@@ -34,6 +34,8 @@ class Storage:
     """Bytes."""
     reachable: bool = True
     """What it stands on answers; a server of backups may be away for a moment."""
+    prune_backups: str = ""
+    """Which of a guest's backups it keeps where a backup does not say itself; empty: all."""
 
     def volume_key(self, node: str, volid: str) -> str:
         """Return the key of one of its volumes in the cluster's volumes."""
@@ -54,6 +56,13 @@ STORAGES = {
         ),
     )
 }
+VNETS: dict[str, str] = {}
+"""Virtual networks and the zones that they are in; the lab has none, tests may make some."""
+
+
+def zone(bridge: str) -> str:
+    """Return the zone whose permissions guard a bridge: a VNet's own, or the one that nodes' own bridges are in."""
+    return VNETS.get(bridge, "localnetwork")
 
 
 def node(name: str, nodes: Mapping[str, Node]) -> Node:

@@ -6,7 +6,7 @@ Sources: qm(1), pveum(1) and the API's descriptions of what each method checks b
 import re
 from collections.abc import Iterable, Mapping
 
-from lab.proxmox import auth
+from lab.proxmox import auth, layout
 from lab.proxmox.api.call import Call
 from lab.proxmox.config import DRIVES
 from lab.proxmox.errors import ApiError
@@ -71,4 +71,4 @@ def check_bridges(call: Call, settings: Mapping[str, Value]) -> None:
         parts = dict(part.partition("=")[::2] for part in str(value).split(","))
         if bridge := parts.get("bridge"):
             tag = f"/{parts['tag']}" if "tag" in parts else ""
-            demand(call, f"/sdn/zones/localnetwork/{bridge}{tag}", "SDN.Use")
+            demand(call, f"/sdn/zones/{layout.zone(bridge)}/{bridge}{tag}", "SDN.Use")

@@ -37,7 +37,7 @@ class Hardware:
     """MiB"""
     seed: Seed = field(default_factory=lambda: Seed("guest"))
     connected: bool = True
-    """Whether its network card's cable is in."""
+    """Whether the cable of any of its network cards is in."""
 
 
 @dataclass(frozen=True)

@@ -88,8 +88,11 @@ def _notes(call: Call, guest: Guest) -> str:
 
 
 async def _prune(call: Call, guest: Guest, storage: layout.Storage, task: Task) -> None:
-    """Remove the guest's backups that are to be kept no longer."""
-    keep = {key: int(count) for key, _, count in _parts(call.text("prune-backups"))}
+    """Remove the guest's backups that are to be kept no longer, by the request's word or by the storage's own.
+
+    Unless ``remove`` is 0, which is 1 where nothing is said (vzdump(1)).
+    """
+    keep = {key: int(count) for key, _, count in _parts(call.text("prune-backups", storage.prune_backups))}
     if not call.flag("remove", default=True):
         return
     made = {

@@ -14,6 +14,10 @@ UNKNOWN_SECONDS = 2.0
 MOVED_SECONDS = 1.0
 """How long cluster/resources names the node that a guest came from."""
 
+FORGOTTEN_SECONDS = 300.0
+"""How long cluster/resources knows more of a dead node's guests than their numbers and tags: what its status daemon
+sent last is dropped then."""
+
 
 @method("GET", "/version")
 async def version(call: Call) -> dict[str, str]:
@@ -64,8 +68,12 @@ async def resources(call: Call) -> list[dict[str, Any]]:
             }
             if not crm.online(call.store, guest.node):
                 entry["status"] = "running" if crm.ghost(call.store, guest) and guest.has_container else "unknown"
+            lost = call.cluster.lost.get(guest.node)
             if time.time() - guest.created < UNKNOWN_SECONDS:
                 entry = {key: entry[key] for key in ("id", "type", "node", "vmid")} | {"status": "unknown"}
+            elif lost is not None and time.time() - lost > FORGOTTEN_SECONDS:
+                kept = ("id", "type", "node", "vmid", "status", "tags", "lock", "hastate")
+                entry = {key: value for key, value in entry.items() if key in kept}
             found.append(entry)
     if kind in ("", "node"):
         found += [node_line(node, online=crm.online(call.store, node.name)) for node in call.store.nodes.values()]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lab.proxmox import auth, crm, layout
+from lab.proxmox import crm, layout
 from lab.proxmox.api.call import Call, method
 from lab.proxmox.api.status import node_line
 from lab.proxmox.state import Task
@@ -39,13 +39,13 @@ async def node_status(call: Call) -> dict[str, Any]:
 
 @method("GET", "/nodes/{node}/network")
 async def networks(call: Call) -> list[dict[str, Any]]:
-    """List a host's bridges."""
+    """List a host's bridge and the VNets, as far as the caller may use them."""
     node = call.store.node(call.node)
-    if "SDN.Use" not in auth.privileges(call.cluster, call.caller.name, "/sdn/zones/localnetwork/vmbr0"):
-        return []
-    return [
-        {"iface": "vmbr0", "type": "bridge", "active": 1, "autostart": 1, "method": "static", "address": node.address}
+    there: list[dict[str, Any]] = [
+        {"iface": "vmbr0", "type": "bridge", "active": 1, "autostart": 1, "method": "static", "address": node.address},
+        *({"iface": vnet, "type": "vnet", "active": 1} for vnet in layout.VNETS),
     ]
+    return [one for one in there if call.may("SDN.Use", f"/sdn/zones/{layout.zone(one['iface'])}/{one['iface']}")]
 
 
 @method("GET", "/nodes/{node}/tasks")

@@ -1,6 +1,7 @@
 """Power and the guest agent."""
 
 import json
+import re
 from typing import Any
 from urllib.parse import unquote
 
@@ -112,16 +113,16 @@ async def boot(call: Call, guest: Guest, task: Task) -> None:
 def hardware_of(cluster: Cluster, guest: Guest) -> Hardware:
     """Return what a guest's machine is started with."""
     volume = disks.boot_volume(cluster, guest)
-    card = str(guest.config.get("net0", ""))
+    cards = [str(value) for key, value in guest.config.items() if re.fullmatch(r"net\d+", key)]
     return Hardware(
         vmid=guest.vmid,
         image=volume.image if volume else "",
         address=config.address_of(guest.config),
-        mac=config.mac_of(card),
+        mac=config.mac_of(str(guest.config.get("net0", ""))),
         cores=config.cores_of(guest.config),
         memory=config.memory_of(guest.config),
         seed=seed_of(guest),
-        connected="link_down=1" not in card.split(","),
+        connected=not cards or any("link_down=1" not in card.split(",") for card in cards),
     )
 
 

@@ -5,17 +5,19 @@ from collections import Counter
 import pytest
 
 from tests.contract.proxmox.scenes import ALL, Check, Prepare, Scene, kill_at_each_moment
-from tests.unit.proxmox.test_operations import with_twin
+from tests.unit.proxmox.test_operations import add_second_card, with_twin
 
 
 def twin(scene: Scene) -> Check:
     with_twin(scene.files)
+    add_second_card(scene.stand_in, 101)
 
     def check(after: Scene) -> None:
         assert after.machines() == ALL + Counter({"pbx02": 1})
         copy = after.stand_in.store.cluster.guests[102]
         assert (copy.node, after.runs(102), after.runs(101)) == ("pve2", True, True)
         assert "ip=198.18.0.12/24" in str(copy.config["ipconfig0"])
+        assert ("link_down=1" in str(copy.config["net1"]), "ipconfig1" in copy.config) == (True, False)
         assert after.ops("plan")[0] == 0
 
     return check

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from lab.proxmox import auth, crm, rights
+from lab.proxmox import auth, crm, layout, rights
 from lab.proxmox.errors import ApiError
+from lab.proxmox.state import Grant
 from tests.inventory import Inventory
 from tests.stand_in import StandIn
-from tests.unit.proxmox.test_operations import Cli
+from tests.unit.proxmox.test_operations import Cli, with_twin
 
 PAGE = Path(__file__).parents[3] / "docs/operations/rights.md"
 
@@ -52,6 +53,7 @@ class Watch:
 @pytest.fixture
 def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
     monkeypatch.setattr("proxmox.failover.reach", lambda *_: None)
+    monkeypatch.setattr("proxmox.reach.reach", lambda *_: None)
     monkeypatch.setattr("proxmox.probes.of_guest", lambda _: (lambda: None,))
     # Of what a second role gives, nothing may stand in for what this one lacks.
     monkeypatch.setitem(auth.PRIVILEGES, auth.SCHEDULES, frozenset())
@@ -68,9 +70,11 @@ def test_the_stand_ins_role_is_the_documented_one(role: str) -> None:
 def test_the_documented_role_suffices_and_nothing_of_it_can_go(
     watch: Watch, ops: Cli, stand_in: StandIn, at_stand_in: Inventory
 ) -> None:
+    with_twin(at_stand_in)
     for command in (
         ("status",),
-        ("migrate", "pbx01", "--to", "pve2"),
+        ("clone", "pbx01", "--as", "pbx02"),
+        ("migrate", "pbx01", "--to", "pve3"),
         ("evacuate", "pve2"),
         ("backup",),
         ("restore", "pbx01", "--vmid", "777"),
@@ -113,6 +117,50 @@ def test_what_is_missing_is_named_before_anything_is_sent(
         name = re.escape(privilege)
         assert re.search(rf"the token \S+ (lacks [^:]*{name}[^:]* on /|may not .*\(/, {name}\))", said), privilege
     assert stand_in.written() == []
+
+
+def narrowed(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch, path: str, privileges: frozenset[str]) -> None:
+    """Give the token and its user these privileges, and no other, on a path and below."""
+    name = f"Only{path.replace('/', '-')}"
+    monkeypatch.setitem(auth.PRIVILEGES, name, privileges)
+    stand_in.store.cluster.grants += [Grant(path, who, name) for who in (auth.USER, auth.TOKEN)]
+
+
+def test_a_guest_is_copied_by_who_may_clone_it(
+    ops: Cli, stand_in: StandIn, at_stand_in: Inventory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The template's right is not the guest's."""
+    monkeypatch.setattr("proxmox.reach.reach", lambda *_: None)
+    with_twin(at_stand_in)
+    for path, lacked in (("/vms", {"VM.Clone"}), ("/vms/9000", set[str]()), ("/vms/101", {"VM.Clone"})):
+        narrowed(stand_in, monkeypatch, path, documented() - lacked)
+    stand_in.written()
+    code, _, wrong = ops("clone", "pbx01", "--as", "pbx02")
+    assert (code, stand_in.written()) == (1, [])
+    assert "lacks VM.Clone on /vms/101: grant it" in wrong
+    assert ops("plan")[0] == 2  # whoever copies no guest needs it on none
+    monkeypatch.setitem(auth.PRIVILEGES, "Only-vms-101", documented())
+    assert ops("clone", "pbx01", "--as", "pbx02")[0] == 0
+
+
+@pytest.mark.parametrize("vlan", [None, 7])
+def test_a_vnet_is_guarded_by_its_own_zone(
+    ops: Cli, stand_in: StandIn, at_stand_in: Inventory, monkeypatch: pytest.MonkeyPatch, vlan: int | None
+) -> None:
+    monkeypatch.setitem(layout.VNETS, "phones", "telephony")
+    narrowed(stand_in, monkeypatch, "/sdn", frozenset())
+    for name in ("cti01", "web01"):
+        del at_stand_in.hosts[name]
+    at_stand_in.groups = {"pbx": ["pbx01"]}
+    at_stand_in.settings |= {"proxmox_bridge": "phones"} | ({"proxmox_vlan": vlan} if vlan else {})
+    del stand_in.store.cluster.guests[101], stand_in.store.cluster.guests[9000]
+    stand_in.written()
+    code, _, wrong = ops("apply")
+    assert (code, stand_in.written()) == (1, [])
+    assert "lacks SDN.Use on /sdn/zones/localnetwork/phones" in wrong
+    narrowed(stand_in, monkeypatch, "/sdn/zones/telephony", frozenset({"SDN.Use"}))
+    code, _, wrong = ops("apply")
+    assert code == 0, wrong
 
 
 def test_the_role_for_schedules_suffices_and_nothing_of_it_can_go(

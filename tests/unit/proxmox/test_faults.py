@@ -8,6 +8,7 @@ import pytest
 
 from lab.proxmox import auth, disks
 from lab.proxmox.errors import TaskError
+from lab.proxmox.state import Config, Guest
 from proxmox import cli
 from proxmox.api import Api
 from proxmox.calls import Call
@@ -101,3 +102,53 @@ def test_what_breaks_in_the_middle_is_told_and_taken_up(
     assert (made["download"], made["qmcreate"], made["qmtemplate"], made["qmclone"]) == (1, 1, 1, 3)
     assert set(stand_in.store.cluster.guests) == {101, 121, 131, 9000}
     assert all(stand_in.machines.running[vmid] for vmid in (101, 121, 131))
+
+
+def taken(stand_in: StandIn, vmid: int) -> Config:
+    """Let somebody make a machine of their own under a number, and return its configuration."""
+    theirs: Config = {"name": "mailserver", "cores": 1, "memory": "1024", "scsi0": "local-lvm:8", "tags": "mail",
+                      "net0": "virtio=BC:24:11:00:00:01,bridge=vmbr0", "ipconfig0": "ip=dhcp"}  # fmt: skip
+    disks.allocate(stand_in.store.cluster, "pve2", vmid, theirs)
+    stand_in.store.cluster.guests[vmid] = Guest(vmid, "pve2", theirs, created=0.0)
+    return theirs
+
+
+@pytest.mark.parametrize(
+    ("arguments", "vmid", "name"),
+    [
+        (("apply",), 101, "pbx01"),
+        (("apply",), 9000, "centralino-debian-13"),
+        (("template",), 9000, "centralino-debian-13"),
+        (("clone", "web01", "--as", "pbx01"), 101, "pbx01"),
+    ],
+)
+def test_a_number_that_somebody_takes_meanwhile_is_theirs(
+    at_stand_in: Inventory,
+    stand_in: StandIn,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    arguments: tuple[str, ...],
+    vmid: int,
+    name: str,
+) -> None:
+    """It was free when the plan was made; their machine comes just before the request that would make ours."""
+    at_stand_in.write()
+    if arguments[0] == "clone":
+        assert cli.main(["apply", "-i", "cluster", "--limit", "web01"]) == 0
+    once, theirs = Api._once, dict[str, Any]()  # noqa: SLF001
+
+    def overtaken(api: Api, call: Call) -> Any:
+        if call.method == "POST" and vmid in (call.data.get("newid"), call.data.get("vmid")) and not theirs:
+            made = taken(stand_in, vmid)
+            theirs.update(made=made, before=dict(made))
+        return once(api, call)
+
+    monkeypatch.setattr(Api, "_once", overtaken)
+    stand_in.written()
+    assert cli.main([*arguments, "-i", "cluster"]) == 1
+    wrong = capsys.readouterr().err
+    assert f"{name}: {vmid} is the machine mailserver on pve2 by now, not {name}: somebody else has taken" in wrong
+    assert stand_in.store.cluster.guests[vmid].config == theirs["made"] == theirs["before"]
+    assert not stand_in.machines.running.get(vmid)
+    assert not [request for request in stand_in.written() if f"/qemu/{vmid}/" in request]

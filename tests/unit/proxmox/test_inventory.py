@@ -58,6 +58,40 @@ def test_each_node_may_have_its_own_template(files: Inventory) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("proxmox_template_node", "{{ proxmox_node }}", "is that of 3 templates (centralino-debian-13 on pve1 from "),
+        (
+            "proxmox_template_name",
+            "golden-{{ inventory_hostname }}",
+            "is that of 3 templates (golden-cti01 on pve1 from ",
+        ),
+        (
+            "proxmox_template_image_url",
+            "https://images.example/{{ proxmox_node }}/debian.qcow2",
+            "is that of 3 templates (centralino-debian-13 on pve1 from https://images.example/pve1/debian.qcow2, ",
+        ),
+    ],
+)
+def test_one_number_is_one_template(files: Inventory, name: str, value: str, says: str) -> None:
+    files.settings[name] = value
+    (sentence,) = refusal(files)
+    assert sentence.startswith(ALL)
+    assert f"proxmox_template_vmid 9000 {says}" in sentence
+    assert "give each a number of its own" in sentence
+
+
+def test_refuses_a_name_that_no_machine_can_have(files: Inventory) -> None:
+    files.hosts["pbx_01"] = files.hosts.pop("pbx01")
+    files.groups["pbx"] = ["pbx_01"]
+    (sentence,) = refusal(files)
+    assert sentence.startswith(
+        "cluster: pbx_01 cannot be the name of a machine on Proxmox: call it by letters, digits "
+    )
+    assert "as pbx-01, in hosts.yml and host_vars" in sentence
+
+
+@pytest.mark.parametrize(
     ("written", "read"),
     [
         ("{{ inventory_hostname }}.example", "{}.example"),

@@ -1,14 +1,16 @@
 """Moving, retiring, backing up and looking, against the lab's stand-in: what happens, and what is refused."""
 
+import dataclasses
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from lab.proxmox import crm, disks, layout
-from lab.proxmox.state import Grant
-from proxmox import cli
+from lab.proxmox.state import Grant, Guest
+from proxmox import cli, values
 from tests.inventory import Inventory
 from tests.stand_in import StandIn
 
@@ -156,6 +158,35 @@ def test_a_twin_has_a_name_a_card_and_an_address_of_its_own(
     assert "is the guest itself" in ops("clone", "pbx01", "--as", "pbx01")[2]
 
 
+def add_second_card(stand_in: StandIn, vmid: int) -> None:
+    """Give a guest a card in the phones' own network, which it serves."""
+    stand_in.store.cluster.guests[vmid].config |= {
+        "net1": "virtio=BC:24:11:00:00:01,bridge=vmbr1,firewall=1",
+        "ipconfig1": "ip=10.1.0.1/24",
+    }
+
+
+def test_a_twin_does_not_serve_its_originals_further_networks(
+    ops: Cli, stand_in: StandIn, at_stand_in: Inventory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The inventory knows the first card alone; the others' cables are pulled before it first boots."""
+    monkeypatch.setattr("proxmox.reach.reach", lambda *_: None)
+    with_twin(at_stand_in)
+    add_second_card(stand_in, 101)
+    stand_in.written()
+    code, said, _ = ops("clone", "pbx01", "--as", "pbx02")
+    assert (code, "    net1: cable pulled and no address, because pbx01 serves that network" in said) == (0, True)
+    twin = stand_in.store.cluster.guests[102].config
+    card = values.card(str(twin["net1"]))
+    assert card.pop("macaddr") != "BC:24:11:00:00:01"
+    assert card == {"model": "virtio", "bridge": "vmbr1", "firewall": "1", "link_down": "1"}
+    assert "ipconfig1" not in twin
+    assert "link_down" not in str(twin["net0"])
+    sent = [request.rpartition("/")[2] for request in stand_in.written()]
+    assert sent == ["clone", "config", "config", "start"]
+    assert ops("plan")[0] == 0
+
+
 def test_a_new_version_of_the_template_gets_a_number_and_the_old_one_goes(
     ops: Cli, stand_in: StandIn, at_stand_in: Inventory
 ) -> None:
@@ -177,6 +208,32 @@ def test_a_new_version_of_the_template_gets_a_number_and_the_old_one_goes(
     assert "(9000 on pve1): removed: yes" in ops("template", "--prune")[1]
     assert set(stand_in.store.cluster.guests) == {101, 121, 131, 9001}
     assert ops("plan")[0] == 0
+
+
+def test_an_image_of_another_version_is_fetched_whatever_has_its_name(
+    ops: Cli, stand_in: StandIn, at_stand_in: Inventory
+) -> None:
+    """By address and checksum: a file that is there was verified by another one, or by none."""
+
+    def images() -> set[str]:
+        return {one.volid for one in stand_in.store.cluster.volumes.values() if one.content == "import"}
+
+    (first,) = images()
+    at_stand_in.settings |= {"proxmox_template_vmid": 9001, "proxmox_template_image_checksum": f"sha512:{'0' * 128}"}
+    assert ops("template")[0] == 0
+    (second,) = images() - {first}
+    at_stand_in.settings |= {
+        "proxmox_template_vmid": 9002,
+        "proxmox_template_image_url": "https://cloud.example.com/next/debian-13.qcow2",
+    }
+    assert ops("template")[0] == 0
+    (third,) = images() - {first, second}
+    for volume in (first, second, third):
+        assert re.fullmatch(r"shared:import/debian-13-[0-9a-f]{8}\.qcow2", volume)
+    # What is there of the same version serves again.
+    at_stand_in.settings["proxmox_template_vmid"] = 9003
+    assert ops("template")[0] == 0
+    assert images() == {first, second, third}
 
 
 # --- evacuate --------------------------------------------------------------------------------------------------------
@@ -308,6 +365,26 @@ def test_a_backup_is_restored_beside_its_guest_and_never_answers_for_it(ops: Cli
     assert ops("restore", "pbx01", "--vmid", "101")[2] == "proxmox: --vmid: 101 is taken: name a free number\n"
 
 
+def test_a_backup_by_hand_removes_no_other(ops: Cli, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the storage keeps by itself: the nightly ones are the schedule's."""
+    few = dataclasses.replace(layout.STORAGES["shared"], prune_backups="keep-last=3")
+    monkeypatch.setitem(layout.STORAGES, "shared", few)
+    assert ops("backup", "pbx01")[0] == 0
+    volumes = stand_in.store.cluster.volumes
+    (made,) = [volume for volume in volumes.values() if volume.content == "backup"]
+    del volumes[f"/{made.volid}"]
+    nightly = [
+        dataclasses.replace(
+            made, volid=made.volid.replace("vzdump-", f"vzdump-{days}-"), created=made.created - days * 86400
+        )
+        for days in (1, 2, 3)
+    ]
+    volumes |= {f"/{volume.volid}": volume for volume in nightly}
+    assert ops("backup", "pbx01")[0] == 0
+    left = {volume.volid for volume in volumes.values() if volume.content == "backup"}
+    assert (len(left), left > {volume.volid for volume in nightly}) == (4, True)
+
+
 def test_vzdump_that_says_ok_and_does_nothing_is_found_out(
     ops: Cli, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -330,6 +407,40 @@ def test_a_drill_proves_the_backup_and_leaves_nothing(ops: Cli, stand_in: StandI
     assert (code, "booted and answered" in said) == (0, True)
     assert set(stand_in.store.cluster.guests) == before
     stand_in.machines.running[101] = True
+
+
+def test_a_drill_answers_for_its_guest_in_none_of_its_networks(ops: Cli, stand_in: StandIn) -> None:
+    add_second_card(stand_in, 101)
+    assert ops("backup", "pbx01")[0] == 0
+    code, _, wrong = ops("drill", "pbx01")
+    assert code == 0, wrong
+    assert not stand_in.machines.hardware[9001].connected
+
+
+def drilled(stand_in: StandIn) -> list[str]:
+    """Return the nodes that backups were restored on."""
+    return [task.node for task in stand_in.store.cluster.tasks if task.type == "qmrestore"]
+
+
+def test_a_drill_takes_the_node_with_the_most_room_and_no_room_that_is_promised(
+    ops: Cli, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = {name: layout.Node(name, node.number, node.address, memory=18 << 30) for name, node in layout.NODES.items()}
+    monkeypatch.setattr(layout, "NODES", small)
+    theirs = Guest(500, "pve1", {"name": "mailserver", "memory": "8192"}, created=0.0)
+    stand_in.store.cluster.guests[500] = theirs
+    stand_in.machines.running[500] = True
+    assert ops("backup", "pbx01", "web01")[0] == 0
+    assert ops("drill", "pbx01")[0] == 0
+    assert drilled(stand_in) == ["pve2"]
+    stand_in.written()
+    code, _, wrong = ops("drill")
+    assert (code, stand_in.written()) == (1, [])
+    assert "cti01: no backup of it" in wrong
+    code, _, wrong = ops("drill", "web01")
+    assert (code, stand_in.written()) == (1, [])
+    assert "drill of web01: node pve2 has 8192 MiB of memory free and web01 takes 16384: make room" in wrong
+    assert ops("drill", "web01", "--overcommit")[0] == 0
 
 
 def test_a_drill_that_fails_says_so_and_leaves_nothing(
@@ -381,3 +492,26 @@ def test_a_privilege_that_an_operation_needs_is_named(
     code, _, wrong = ops("migrate", "pbx01", "--to", "pve2")
     assert code == 1
     assert "the token automation@pve!centralino lacks VM.Migrate on /vms/101: grant it" in wrong
+
+
+def test_a_dead_nodes_guests_are_not_made_again(
+    ops: Cli, stand_in: StandIn, at_stand_in: Inventory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cluster knows their names for some minutes, then no more than numbers and tags; no advice makes a second."""
+    stand_in.lose("pve1")
+    for forgotten in (300.0, 0.0):
+        monkeypatch.setattr("lab.proxmox.api.cluster.FORGOTTEN_SECONDS", forgotten)
+        stand_in.written()
+        for command in ("plan", "apply"):
+            code, _, wrong = ops(command)
+            assert code == 1
+            assert "pbx01 (101) is on node pve1, which is offline: " in wrong
+            assert "`python -m proxmox failover pve1`" in wrong
+            assert ("free number" in wrong, "scsi0" in wrong, "9000" in wrong) == (False, False, False)
+        at_stand_in.hosts["pbx01"] |= {"proxmox_vmid": 105, "proxmox_node": "pve2"}
+        code, _, wrong = ops("apply", "--limit", "pbx01", "--overcommit")
+        assert (code, stand_in.written()) == (1, []), wrong
+        assert ("exists already: as 101" if forgotten else "101 may be it") in wrong
+        at_stand_in.hosts["pbx01"] |= {"proxmox_vmid": 101, "proxmox_node": "pve1"}
+        # The template is on the dead node too, which is nothing to those that are there.
+        assert ops("plan", "--limit", "cti01,web01")[0] == 0

@@ -12,8 +12,8 @@ from proxmox import plan, values
 from proxmox.desired import DESCRIPTION
 from proxmox.plan import Action, Step
 from proxmox.sizing import Size
-from proxmox.state import Machine
-from tests.unit.proxmox.samples import GUEST, TEMPLATE, cluster_of, machine_of, state_of
+from proxmox.state import Machine, Node
+from tests.unit.proxmox.samples import GUEST, NODES, TEMPLATE, cluster_of, machine_of, state_of
 
 
 def actions(steps: tuple[Step, ...]) -> list[str]:
@@ -113,6 +113,15 @@ def test_guest_that_was_moved_is_no_drift() -> None:
     found = plan.build(cluster_of(GUEST), state_of(dataclasses.replace(machine_of(GUEST), node="pve3")))
     assert found.empty
     assert "left there without --move" in found.works[1].notes[0]
+
+
+def test_what_is_on_a_dead_node_is_left_as_it_is() -> None:
+    """Its configuration was not read, and is no reason to change it."""
+    machines = {vmid: Machine(vmid, "pve1", None) for vmid in (GUEST.vmid, TEMPLATE.vmid)}
+    nodes = {**NODES, "pve1": Node(online=False, cores=0, memory=0)}
+    found = plan.build(cluster_of(GUEST), dataclasses.replace(state_of(), nodes=nodes, machines=machines), move=True)
+    assert found.empty
+    assert {work.notes for work in found.works} == {("its node pve1 is offline: left as it is",)}
 
 
 CONFIGS = st.fixed_dictionaries(

@@ -79,3 +79,53 @@ def test_refuses(guest: Guest, state: State, says: str) -> None:
 
 def test_a_guest_that_is_being_cloned_has_no_name_yet() -> None:
     assert preflight.problems(cluster_of(GUEST), state_of(Machine(101, "pve1", None, config={"lock": "clone"}))) == []
+
+
+def without(node: str, *machines: Machine, named: frozenset[int] = frozenset({101, 9000})) -> State:
+    """Return the cluster with a node offline, whose machines the list knows no more of than their numbers and tags."""
+    state = state_of(*machines)
+    nodes = {**NODES, node: Node(online=False, cores=0, memory=0)}
+    known = {
+        vmid: machine if machine.node != node else Machine(vmid, node, None, tags=machine.tags)
+        for vmid, machine in state.machines.items()
+    }
+    return dataclasses.replace(state, nodes=nodes, machines=known, named=named)
+
+
+ELSEWHERE = dataclasses.replace(GUEST, node="pve3")
+
+
+def test_a_guest_on_a_dead_node_is_brought_back_and_not_made_again() -> None:
+    (problem,) = preflight.problems(
+        cluster_of(GUEST), without("pve2", dataclasses.replace(machine_of(GUEST), node="pve2"))
+    )
+    assert problem.startswith("pbx01 (101) is on node pve2, which is offline: ")
+    assert "`python -m proxmox failover pve2` (docs/operations/failover.md)" in problem
+
+
+def test_a_guest_is_not_made_that_may_lie_on_a_dead_node_under_another_number() -> None:
+    ours, theirs = frozenset({"centralino", "pbx"}), frozenset({"mail"})
+    (problem,) = preflight.problems(cluster_of(ELSEWHERE), without("pve2", Machine(205, "pve2", "pbx01", tags=ours)))
+    assert "pbx01 is not made, because 205 may be it" in problem
+    assert preflight.problems(cluster_of(ELSEWHERE), without("pve2", Machine(205, "pve2", "mail", tags=theirs))) == []
+    # What another guest of the inventory has is that one's; and one that is there is not made.
+    other = Machine(205, "pve2", "cti01", tags=ours)
+    named = frozenset({101, 205, 9000})
+    assert preflight.problems(cluster_of(ELSEWHERE), without("pve2", other, named=named)) == []
+    assert preflight.problems(cluster_of(ELSEWHERE), without("pve2", other, machine_of(ELSEWHERE))) == []
+
+
+def test_a_name_that_lies_on_a_dead_node_is_not_given_again() -> None:
+    lost = Machine(205, "pve2", "pbx01", running=True)
+    state = dataclasses.replace(state_of(lost), nodes={**NODES, "pve2": Node(online=False, cores=0, memory=0)})
+    (problem,) = preflight.problems(cluster_of(ELSEWHERE), state)
+    assert "pbx01 exists already: as 205 it is on node pve2, which is offline" in problem
+    assert "set proxmox_vmid" not in problem
+
+
+def test_a_template_on_a_dead_node_is_in_the_way_of_new_guests_alone() -> None:
+    assert preflight.problems(cluster_of(ELSEWHERE), without("pve1", machine_of(ELSEWHERE))) == []
+    (problem,) = preflight.problems(cluster_of(ELSEWHERE), without("pve1"))
+    assert (
+        "template centralino-debian-13 (9000), which pbx01 is cloned from, is on node pve1, which is offline" in problem
+    )
