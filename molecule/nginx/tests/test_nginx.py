@@ -20,7 +20,7 @@ import http.client, ssl, sys
 addresses = sys.argv[1].split()
 for address in addresses:
     line = http.client.HTTPSConnection(
-        addresses[0], source_address=(address, 0), context=ssl._create_unverified_context(), timeout=30
+        addresses[0], 443, source_address=(address, 0), context=ssl._create_unverified_context(), timeout=30
     )
     line.request("GET", "/often")
     print(line.getresponse().status)
