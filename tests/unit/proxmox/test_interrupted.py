@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -17,6 +17,14 @@ from tests.unit.proxmox.test_failover import quick_nodes
 from tests.unit.proxmox.test_operations import Cli, guests, ops, quick
 
 __all__ = ["ops", "quick", "quick_nodes"]
+
+
+@pytest.fixture(autouse=True)
+def heeding() -> Iterator[None]:
+    """Have this process heed Ctrl-C: what a shell starts in the background ignores it from birth."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
 
 
 def interrupting(whole: Callable[..., Any]) -> Callable[..., Any]:
