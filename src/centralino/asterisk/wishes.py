@@ -8,14 +8,14 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from centralino.contract.names import DISTURB, PRESENCE_PROVIDER
+from centralino.contract.names import DISTURB, PRESENCE_PROVIDER, WISH_KEY, account_code, wish_key
 from centralino.contract.snapshot import Snapshot
 
 LISTING = f"database show {PRESENCE_PROVIDER}"
 """The command for :func:`listed`; ``presencestate list`` leaves out what it does not understand."""
 
 # "%-50s: %-25s", key and value (main/db.c of Asterisk 22)
-_KEPT = re.compile(rf"^/{PRESENCE_PROVIDER}/t([1-9][0-9]{{0,7}})-(dnd|forward)-([0-9]{{2,8}}) *: ", re.MULTILINE)
+_KEPT = re.compile(rf"^/{PRESENCE_PROVIDER}/{WISH_KEY} *: ", re.MULTILINE)
 
 _Line = tuple[int, str]
 """Tenant and number of an extension."""
@@ -31,7 +31,7 @@ class Wish(NamedTuple):
     @property
     def name(self) -> str:
         """Its key in Asterisk's database."""
-        return f"t{self.tenant}-{self.kind}-{self.number}"
+        return wish_key(account_code(self.tenant), self.kind, self.number)
 
 
 def listed(listing: str) -> list[Wish]:

@@ -25,6 +25,9 @@ PRESENCE_PROVIDER = "CustomPresence"
 DISTURB, DO_NOT_DISTURB, FORWARDED = "available", "dnd", "xa"
 """Their values, of the few words that a presence state may be: neither, do-not-disturb, a forward."""
 
+WISH_KEY = r"t([1-9][0-9]{0,7})-(dnd|forward)-([0-9]{2,8})"
+"""What stands behind the provider (``wish_key``), as a pattern: tenant, kind, and number of the extension."""
+
 _TENANT = re.compile(r"t([1-9][0-9]{0,7})(?:-|\Z)")
 _ALPHABET = string.ascii_lowercase + string.digits
 _ENDPOINT_LENGTH = 12
@@ -51,14 +54,19 @@ def parking_lot(tenant_id: int) -> str:
     return f"{tenant_prefix(tenant_id)}parking"
 
 
+def wish_key(account: str, kind: str, number: str) -> str:
+    """Return what a presence state of an extension's is called behind its provider, ``t175-forward-101``."""
+    return f"{account}-{kind}-{number}"
+
+
 def dnd_state(account: str, number: str) -> str:
     """Return the presence state that says whether an extension is not to be disturbed."""
-    return f"{PRESENCE_PROVIDER}:{account}-dnd-{number}"
+    return f"{PRESENCE_PROVIDER}:{wish_key(account, 'dnd', number)}"
 
 
 def forward_state(account: str, number: str) -> str:
     """Return the presence state that says where an extension's calls go; its message is the number."""
-    return f"{PRESENCE_PROVIDER}:{account}-forward-{number}"
+    return f"{PRESENCE_PROVIDER}:{wish_key(account, 'forward', number)}"
 
 
 def tenant_of(name: str) -> int | None:

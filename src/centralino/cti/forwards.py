@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
-from centralino.contract.names import FORWARDED, PRESENCE_PROVIDER
+from centralino.contract.names import FORWARDED, PRESENCE_PROVIDER, WISH_KEY
 from centralino.cti.ami.message import Message
 from centralino.cti.sections import Changes, merge
 from centralino.cti.tenancy import NUMBER
@@ -19,7 +19,7 @@ EVENTS: Final = frozenset(("PresenceStateChange",))
 ServerOf = Callable[[int, str], str | None]
 """Tenant and number → the PBX that has the extension."""
 
-_PRESENTITY = re.compile(rf"{PRESENCE_PROVIDER}:t([1-9][0-9]{{0,7}})-(dnd|forward)-([0-9]{{2,8}})")
+_PRESENTITY = re.compile(rf"{PRESENCE_PROVIDER}:{WISH_KEY}")
 
 _Key = tuple[int, str]
 """Tenant and number of an extension."""
