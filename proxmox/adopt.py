@@ -15,6 +15,7 @@ from proxmox import calls, converge
 from proxmox.api import Api
 from proxmox.calls import Call
 from proxmox.errors import ProvisionerError, RefusedError, UnansweredError
+from proxmox.journal import Request
 from proxmox.session import Session
 
 _HA_SECONDS: Final = 600
@@ -32,18 +33,22 @@ def rule(vmid: int) -> str:
 
 def lent(opened: Session) -> frozenset[int]:
     """Return the guests that a failover which did not reach its end has put under HA."""
-    return frozenset(
-        int(request.words["sid"].partition(":")[2])
-        for request in opened.unfinished()
-        if request.command == opened.options.command and request.text.startswith("POST /cluster/ha/resources ")
-    )
+    joined = [request for request in _sent(opened) if request.text.startswith("POST ")]
+    return frozenset(int(request.words["sid"].partition(":")[2]) for request in joined)
 
 
 def begun(opened: Session) -> frozenset[int]:
     """Return the guests whose state under HA such a failover has set, or was about to."""
-    sent = [request for request in opened.unfinished() if request.command == opened.options.command]
-    steered = [one for one in sent if one.text.split(" ")[1].startswith("/cluster/ha/resources")]
-    return lent(opened).union(*({int(vmid) for vmid in one.machines} for one in steered))
+    return lent(opened).union(*({int(vmid) for vmid in request.machines} for request in _sent(opened)))
+
+
+def _sent(opened: Session) -> list[Request]:
+    """Return what a failover which did not reach its end has sent to set guests' states under HA."""
+    return [
+        request
+        for request in opened.unfinished()
+        if request.command == opened.options.command and request.text.split(" ")[1].startswith("/cluster/ha/resources")
+    ]
 
 
 @dataclass(frozen=True)

@@ -211,8 +211,9 @@ def stop(node: str, vmid: int) -> Call:
 
 def vzdump(node: str, vmid: int, storage: str) -> Call:
     """Back a guest up while it runs; its older backups stay, which the storage's own retention would remove."""
-    data: dict[str, Value] = {"vmid": str(vmid), "storage": storage, "mode": "snapshot", "compress": "zstd"}
-    data |= {"remove": 0}
+    data: dict[str, Value] = {
+        "vmid": str(vmid), "storage": storage, "mode": "snapshot", "compress": "zstd", "remove": 0,
+    }  # fmt: skip
     return Call("POST", "/nodes/{node}/vzdump", {"node": node}, data)
 
 
