@@ -17,14 +17,16 @@ from tests.unit.proxmox.test_failover import quick_nodes
 from tests.unit.proxmox.test_operations import Cli, guests, ops, quick
 
 __all__ = ["ops", "quick", "quick_nodes"]
+SET_HANDLER = signal.signal
+"""The real one, which ``quick`` takes away."""
 
 
 @pytest.fixture(autouse=True)
 def heeding() -> Iterator[None]:
     """Have this process heed Ctrl-C: what a shell starts in the background ignores it from birth."""
-    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    former = SET_HANDLER(signal.SIGINT, signal.default_int_handler)
     yield
-    signal.signal(signal.SIGINT, former)
+    SET_HANDLER(signal.SIGINT, former)
 
 
 def interrupting(whole: Callable[..., Any]) -> Callable[..., Any]:
