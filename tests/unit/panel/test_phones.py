@@ -15,8 +15,8 @@ from django.utils import timezone
 from centralino.contract.tenant_file import PhoneEntry
 from centralino.panel import config
 from centralino.panel.config import PanelConfig
-from centralino.panel.models import CheckSyncRequest, Device, Phone
-from centralino.panel.services import check_sync, phones, provisioning, publish, tenants
+from centralino.panel.models import Device, Phone
+from centralino.panel.services import phones, provisioning, publish, tenants
 from centralino.panel.services.errors import ServiceError
 from tests.unit.panel.samples import tenant_file
 from tests.unit.phones.samples import MAC, yealink
@@ -390,40 +390,3 @@ def test_over_http_nothing_but_a_file_or_a_short_404(client: Client) -> None:
     assert phones.get(MAC).handed_to == ADDRESS
     book = client.get(f"/phones/{phone.folder}/phonebook.xml")
     assert book["Content-Type"].startswith("text/xml")
-
-
-def test_phones_are_asked_to_come_again_through_their_own_pbx() -> None:
-    added()
-    added(mac=OTHER_MAC, devices=("102/desk",))
-    tenants.import_tenant(tenant_file(200, pbx="pbx02"), source="test")
-    phones.put(200, entry(mac="001565aabbee"))
-    assert len(check_sync.request(phones.every(), reboot=True)) == 3
-    first = check_sync.wait_for_any("pbx01", 0)
-    assert [(r.endpoint, r.reboot) for r in first.requests] == [(device(n).endpoint, True) for n in ("101", "102")]
-    check_sync.told("pbx01", first.requests[0].id)
-    assert [r.endpoint for r in check_sync.wait_for_any("pbx01", 0).requests] == [device("102").endpoint]
-    check_sync.told("pbx02", first.requests[-1].id + 100)
-    assert CheckSyncRequest.objects.count() == 1, "another PBX's request stays"
-
-
-def test_an_old_request_is_not_carried_out() -> None:
-    check_sync.request([added()])
-    CheckSyncRequest.objects.update(created=timezone.now() - check_sync.VALID - timedelta(seconds=1))
-    assert check_sync.wait_for_any("pbx01", 0).requests == ()
-
-
-def test_a_waiting_pbx_hears_of_a_request_at_once() -> None:
-    phone = added()
-
-    def wait() -> Any:
-        try:
-            return check_sync.wait_for_any("pbx01", 20)
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(wait)
-        with pytest.raises(TimeoutError):
-            waiting.result(0.5)
-        check_sync.request([phone])
-        assert [r.endpoint for r in waiting.result(1).requests] == [device().endpoint]
