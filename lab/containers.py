@@ -87,7 +87,7 @@ def run_plain(
 ) -> None:
     """Run a container without systemd that may make packets of its own, in place of one of its name."""
     podman.ensure_network()
-    podman("rm", "--force", "--ignore", "--time", "0", name)
+    podman.remove(name)
     podman(
         "run", "--detach", "--init",
         "--name", name,
@@ -114,7 +114,7 @@ def start(podman: Podman, name: str, address: str) -> None:
 
 def remove(podman: Podman, paths: Paths, *names: str) -> None:
     """Remove containers with their seeds; those that are gone already are no error."""
-    podman("rm", "--force", "--ignore", "--volumes", "--time", "0", *names)
+    podman.remove(*names)
     for name in names:
         seed.remove(paths.seeds / name)
 

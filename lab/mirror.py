@@ -22,7 +22,7 @@ def ensure(podman: Podman, paths: Paths, progress: images.Progress) -> None:
         if container and container.running and container.labels.get("centralino.image") == image:
             return
         progress("mirror: starting")
-        podman("rm", "--force", "--ignore", "--time", "1", NAME)
+        podman.remove(NAME, grace=1)
         owner = paths.apt_cache.stat()
         podman(
             "run", "--detach",
@@ -48,4 +48,4 @@ def ensure(podman: Podman, paths: Paths, progress: images.Progress) -> None:
 
 def stop(podman: Podman) -> None:
     """Remove the mirror; what it has cached stays in the cache folder."""
-    podman("rm", "--force", "--ignore", "--time", "1", NAME)
+    podman.remove(NAME, grace=1)

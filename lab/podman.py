@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from lab.errors import LabError
 from lab.host import Host
 from lab.namespace import Namespace
 from lab.paths import Paths
@@ -24,6 +26,9 @@ LABEL = "centralino.lab"
 
 GUEST_LABEL = "centralino.vmid"
 """Label of a container that is a virtual machine; its value is the machine's id."""
+
+_REMOVAL_PAUSES = (1.0, 5.0)
+"""Seconds before each further attempt at a removal."""
 
 _DROP_DEVICE_FILTER = Path(__file__).parent / "hooks" / "drop_device_filter.py"
 
@@ -104,6 +109,24 @@ class Podman:
         if not file.is_file() or file.read_text() != text:
             file.write_text(text)
         return folder
+
+    # --- containers ---------------------------------------------------------------------------------------------------
+
+    def remove(self, *names: str, grace: int = 0) -> None:
+        """Remove containers with their volumes; those that are gone already are no error.
+
+        ``grace`` is how many seconds their processes have to end. A removal that breaks off is taken up again: the
+        runtime fails where a process ends by itself between the look at it and the signal.
+        """
+        for pause in (*_REMOVAL_PAUSES, None):
+            try:
+                self("rm", "--force", "--ignore", "--volumes", "--time", str(grace), *names)
+            except LabError:
+                if pause is None:
+                    raise
+                time.sleep(pause)
+            else:
+                return
 
     # --- network -----------------------------------------------------------------------------------------------------
 

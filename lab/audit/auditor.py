@@ -42,7 +42,7 @@ class Auditor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Remove the container."""
-        self._podman("rm", "--force", "--ignore", "--time", "0", NAME)
+        self._podman.remove(NAME)
 
     def run(self, report: str, *command: str, seconds: float = 600) -> str:
         """Run a tool in the container and return all that it said, which is kept as ``report`` too.

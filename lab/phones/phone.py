@@ -104,7 +104,7 @@ class Phone:
         if self._registered:
             with suppress(LabError):  # a PBX that is gone has no use for it
                 self.register(expires=0)
-        self._podman("rm", "--force", "--ignore", "--time", "0", self.name)
+        self._podman.remove(self.name)
 
     def register(self, *, expires: int = 300) -> None:
         """Register at the PBX; ``expires=0`` unregisters. Raises :class:`LabError` where it is refused."""

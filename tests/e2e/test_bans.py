@@ -47,7 +47,7 @@ def podman() -> Podman:
 def attacker(podman: Podman) -> Iterator[Callable[..., str]]:
     """Run SIPVicious in a container on the lab's network: no guest's address, and not this machine's."""
     image = images.ensure(images.AUDITOR, podman, Paths.default(), print)
-    podman("rm", "--force", "--ignore", "--time", "0", CONTAINER)
+    podman.remove(CONTAINER)
     limits = [*podman.limits, "--label", podman.label]
     podman("run", "--detach", "--init", "--name", CONTAINER, "--network", NETWORK, "--ip", ATTACKER, *limits, image)
 
@@ -55,7 +55,7 @@ def attacker(podman: Podman) -> Iterator[Callable[..., str]]:
         return podman("exec", "--interactive", CONTAINER, *command, stdin=stdin)
 
     yield run
-    podman("rm", "--force", "--ignore", "--time", "0", CONTAINER)
+    podman.remove(CONTAINER)
 
 
 @pytest.fixture

@@ -29,6 +29,13 @@ TEMPLATE, GUEST, COPY = 990100, 990101, 990102
 BESIDE = ("lab-contract-keys", "lab-contract-twin")
 ADDRESS, OTHER_ADDRESS = "198.18.0.145", "198.18.0.146"
 
+_BREAKS_OFF = """#!/bin/sh
+case " $* " in
+    *" delete "*) [ -e {failed} ] || {{ touch {failed}; echo "kill container: No such process" >&2; exit 1; }} ;;
+esac
+exec crun "$@"
+"""
+
 
 @dataclass
 class Lab:
@@ -217,6 +224,23 @@ def test_a_container_with_a_taken_address_is_refused_and_leaves_nothing(started:
     with pytest.raises(LabError, match=f"cannot have {re.escape(ADDRESS)}"):
         containers.run(started.podman, started.paths, machine, progress=lambda _: None)
     assert name not in started.podman.containers()
+
+
+def test_a_removal_that_the_runtime_breaks_off_is_taken_up_again(lab: Lab, tmp_path: Path) -> None:
+    """As crun does where a process ends by itself just before it is killed."""
+    name, _ = BESIDE
+    failed = tmp_path / "failed"
+    runtime = tmp_path / "crun"
+    runtime.write_text(_BREAKS_OFF.format(failed=failed))
+    runtime.chmod(0o755)
+    lab.podman(
+        "--runtime", str(runtime),
+        "run", "--detach", "--name", name, "--network", "none", *lab.podman.limits, "--label", lab.podman.label,
+        images.reference(images.GUEST), "sleep", "infinity",
+    )  # fmt: skip
+    containers.remove(lab.podman, lab.paths, name)
+    assert failed.exists()
+    assert name not in lab.podman.containers()
 
 
 def test_a_replica_and_a_backup_hold_what_the_disk_held_when_they_were_made(
