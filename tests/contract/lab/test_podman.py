@@ -293,7 +293,7 @@ def test_a_copy_whose_cable_is_pulled_runs_beside_its_original(started: Lab) -> 
     asked = started.guest(COPY).agent("network-get-interfaces")
     assert wait_until(lambda: _answers(asked), seconds=60)
     assert [link["name"] for link in asked.get()["result"]] == ["lo"]
-    assert containers.answers(ADDRESS, 22)
+    assert wait_until(lambda: started.admits(ADDRESS), seconds=120)
 
     started.guest(COPY).config.put(net0=card, delete="ipconfig0")  # the cable is in again; DHCP gives an address
     for power in ("stop", "start"):
