@@ -1,7 +1,8 @@
-"""A SIP phone: ``attacker.py HERE THERE ACCOUNT PASSWORD [CALL_ID]``, run where its packets come from.
+"""A SIP phone: ``attacker.py HERE THERE ACCOUNT PASSWORD CALL_ID RESPONSE``, run where its packets come from.
 
-Prints the last status that it got (RFC 3261 §22, digest of RFC 2617 with MD5), or ``silence``. Without a password it
-asks for ACCOUNT0, ACCOUNT1 and so on, and prints how many were answered before it heard nothing more.
+Prints the last status that it got (RFC 3261 §22, digest of RFC 2617 with MD5), or ``silence``. RESPONSE stands in the
+digest's place; an empty one is computed, an empty CALL_ID is made. Without a password it asks for ACCOUNT0, ACCOUNT1
+and so on, and prints how many were answered before it heard nothing more.
 """
 
 import hashlib
@@ -11,8 +12,9 @@ import socket
 import sys
 import time
 
-HERE, THERE, ACCOUNT, PASSWORD = sys.argv[1:5]
-CALL_ID = sys.argv[5] if len(sys.argv) > 5 else "" if not PASSWORD else secrets.token_hex(8)
+HERE, THERE, ACCOUNT, PASSWORD, CALL_ID, RESPONSE = sys.argv[1:]
+if PASSWORD and not CALL_ID:
+    CALL_ID = secrets.token_hex(8)
 URI = f"sip:{THERE}"
 
 
@@ -71,7 +73,7 @@ def main() -> str:
             second = md5("REGISTER", URI)
             response = md5(first, asked["nonce"], count, cnonce, "auth", second)
             words = {"username": ACCOUNT, "realm": asked["realm"], "nonce": asked["nonce"], "uri": URI}
-            words |= {"response": response, "cnonce": cnonce, "opaque": asked.get("opaque", "")}
+            words |= {"response": RESPONSE or response, "cnonce": cnonce, "opaque": asked.get("opaque", "")}
             quoted = ", ".join(f'{name}="{value}"' for name, value in words.items())
             answer = register(connection, 2, f"Digest {quoted}, algorithm=MD5, qop=auth, nc={count}")
         except TimeoutError:
