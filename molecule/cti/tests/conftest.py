@@ -83,6 +83,19 @@ def phones(host: Host, pbx: Pbx) -> Iterator[Phones]:
 
 
 @pytest.fixture
+def short_parking(host: Host, pbx: Pbx, phones: Phones) -> Iterator[None]:  # noqa: ARG001 - with their release
+    """Let parked calls come back after four seconds."""
+    file = f"{pbx.release}/res_parking.conf"
+    whole = host.check_output(f"cat {file}")
+    host.check_output(f"sed -i 's/^parkingtime *=.*/parkingtime = 4/' {file}")
+    assert "parkingtime = 4" in host.check_output(f"cat {file}")
+    pbx.command("module reload res_parking.so")
+    yield
+    host.check_output("printf '%%s\n' %s > %s", whole, file)
+    pbx.command("module reload res_parking.so")
+
+
+@pytest.fixture
 def page(phones: Phones, pbx: Pbx, panel: Panel, address: str) -> Iterator[Open]:
     """Return a function that opens the live page of an extension's person; each begins with nobody on the phone."""
     with ExitStack() as stack:
@@ -99,6 +112,7 @@ def page(phones: Phones, pbx: Pbx, panel: Panel, address: str) -> Iterator[Open]
         yield opened
     for number in NUMBERS:
         phones.rings(number, long=False)
+        phones.diverts(number)
     phones.hang_up()
     pbx.command("channel request hangup all")
 

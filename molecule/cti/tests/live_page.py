@@ -105,7 +105,11 @@ class LivePage:
     def watches(self, phones: Phones, caller: str, number: str) -> dict[str, str]:
         """Let a phone call another and follow until they talk; return their channels by number."""
         phones.call(caller, number)
-        return self.until(self.talk(caller, number))
+        channels = self.until(self.talk(caller, number))
+        time.sleep(
+            0.5
+        )  # Asterisk tells that a call is answered before it joins the two: who is parked then leaves none
+        return channels
 
     def talk(self, *numbers: str) -> Callable[[], dict[str, str] | None]:
         """Return a look for a call that is up between just these extensions; it finds their channels by number."""

@@ -15,11 +15,14 @@ from testinfra.host import Host
 PORT = 5070
 DIALPLAN = """
 [phones]
-exten => _X.,1,GotoIf($["${RINGS_${EXTEN}}" = "yes"]?ring)
+exten => _X.,1,GotoIf($["${DIVERTS_${EXTEN}}" != "" & "${DIVERTS_${EXTEN}}" != "nowhere"]?divert)
+same => n,GotoIf($["${RINGS_${EXTEN}}" = "yes"]?ring)
 same => n,Answer()
 same => n,Milliwatt()
 same => n(ring),Ringing()
 same => n,Wait(120)
+same => n(divert),Transfer(PJSIP/sip:${DIVERTS_${EXTEN}}@<pbx>)
+same => n,Hangup()
 
 ; 101102: the phone 101 calls 102, and notes why that ended
 [calling]
@@ -125,6 +128,10 @@ class Phones:
     def rings(self, number: str, *, long: bool = True) -> None:
         """Say whether a phone is left ringing or answered at once."""
         self._asterisk.command(f"dialplan set global RINGS_{number} {'yes' if long else 'no'}")
+
+    def diverts(self, number: str, to: str = "") -> None:
+        """Say where a phone sends its callers by itself (SIP 302), in the form of a URI's user; nowhere by default."""
+        self._asterisk.command(f"dialplan set global DIVERTS_{number} {to or 'nowhere'}")
 
     def hang_up(self) -> None:
         """Put all handsets down."""

@@ -63,6 +63,20 @@ def test_a_parked_call_waits_and_is_taken(page: Open, phones: Phones, by: str) -
     assert len(carl.shows["calls"]) == 1, "it is shown as two"
 
 
+@pytest.mark.usefixtures("short_parking")
+def test_a_parked_call_comes_back_to_who_parked_it_and_nobody_else(page: Open, phones: Phones) -> None:
+    anna = page("101")
+    channels = anna.watches(phones, "101", "102")
+    phones.diverts("101", "103")  # nobody is there
+    anna.act("park", channel=channels["102"])
+    space = anna.until(lambda: next(iter(anna.shows["parked"]), None))
+    began = anna.shows["parked"][space]["since"]
+    again = anna.until(lambda: next((p for p in anna.shows["parked"].values() if p["since"] > began + 2000), None))
+    assert again["extension"] == "102", "he waits again"
+    phones.diverts("101")
+    anna.until(anna.talk("101", "102"))
+
+
 def test_a_phone_holds_a_call_and_takes_it_back(page: Open, phones: Phones) -> None:
     anna = page("101")
     phones.call_and_hold("101", "102")

@@ -83,6 +83,16 @@ def test_a_phone_sets_both_by_codes_for_itself_alone(page: Open, phones: Phones,
     assert "t175-forward-102" not in host.check_output("asterisk -rx 'database show CustomPresence' | grep xa || true")
 
 
+@pytest.mark.parametrize("to", ["103", "Local%2F103%40t175-internal"])
+def test_a_forward_of_the_phones_own_leads_nowhere(page: Open, phones: Phones, to: str) -> None:
+    anna = page("101")
+    phones.diverts("102", to)
+    assert phones.refused("101", "102") == BUSY
+    anna.until(anna.quiet)
+    anna.act("originate", number="102")
+    anna.until(anna.quiet)
+
+
 def test_a_restart_of_asterisk_changes_nothing(page: Open, phones: Phones, host: Host) -> None:
     anna = page("101")
     anna.act("forward", number="103")
