@@ -53,6 +53,17 @@ def test_an_extension_rings_and_is_watched_over_all_its_devices() -> None:
     assert "exten => 0199,hint,PJSIP/t175-none\n" in text
 
 
+def test_whatever_dials_a_device_follows_no_forward_of_its_own() -> None:
+    """A 302 with ``Local/102%40t9-internal`` would lead to another tenant; Asterisk's own comeback follows it."""
+    files = render(snapshot()).files
+    options = re.findall(r"[,(]Dial\([^,]+,\d+,(.*)\)\n", files["extensions.conf"])
+    assert options == ['t${IF($["${CENTRALINO_EXTENSION}"!=""]?T)}i', "ti"]
+    lots = re.split(r"(?m)^(?=\[)", files["res_parking.conf"])
+    for lot in (lot for lot in lots if lot.startswith("[t")):
+        assert "comebacktoorigin=no\ncomebackcontext=centralino-comeback\n" in lot
+    assert "[centralino-comeback]\nexten => s,1," in files["extensions.conf"]
+
+
 def test_each_tenant_has_a_parking_lot_and_takes_calls_from_its_own_alone() -> None:
     files = render(snapshot()).files
     assert re.findall(r"(?m)^\[(t.*)\]$", files["res_parking.conf"]) == ["t9-parking", "t175-parking"]
