@@ -32,6 +32,8 @@ def _lot(tenant: int) -> list[str]:
         # Not Asterisk's own way back, which would follow a phone's forward anywhere, and hang up on who waits.
         text.setting("comebacktoorigin", "no"),
         text.setting("comebackcontext", COMEBACK_CONTEXT),
+        # Whoever takes the call may transfer it as any other call.
+        text.setting("parkedcalltransfers", "caller"),
         "",
     ]
 

@@ -73,6 +73,13 @@ def test_each_tenant_has_a_parking_lot_and_takes_calls_from_its_own_alone() -> N
         assert len(re.findall(r"t\d+-parking", contexts[f"{tenant}-internal"])) == 1
 
 
+def test_who_takes_a_parked_call_may_transfer_it() -> None:
+    """Asterisk's word for who takes it is "caller"; without it the page's attended transfer does nothing there."""
+    lots = re.split(r"(?m)^(?=\[)", render(snapshot()).files["res_parking.conf"])
+    tenants = [lot for lot in lots if lot.startswith("[t")]
+    assert [lot.count("parkedcalltransfers=caller\n") for lot in tenants] == [1, 1]
+
+
 def test_codes_set_what_the_ring_reads_of_the_same_tenant() -> None:
     """What both do is tried in molecule/cti, on Asterisk."""
     contexts = _contexts(render(snapshot()).files["extensions.conf"])
