@@ -74,7 +74,11 @@ class Store:
             return self._refresh() or changed
 
     def refresh(self) -> bool:
-        """Renew the revocation list where half of its time is over. Returns whether it was renewed."""
+        """Renew the revocation list where half of its time is over, or more is left than one has now.
+
+        The latter is one of a longer ``crl_days``, or of a clock that was ahead: a list that begins in the future, by
+        which OpenVPN lets nobody in. Returns whether it was renewed.
+        """
         with self._locked():
             return self._refresh()
 
@@ -150,7 +154,8 @@ class Store:
             ends: datetime | None = self.crl_ends()
         except VpnError:
             ends = None
-        if ends and ends - now > timedelta(days=self._config.crl_days) / 2:
+        whole = timedelta(days=self._config.crl_days)
+        if ends and whole / 2 < ends - now <= whole:
             return False
         try:
             self._write_crl(self._authority(), self.profiles())

@@ -110,12 +110,12 @@ def test_a_name_is_a_plain_word(store: Store, tmp_path: Path, name: str) -> None
     assert (tmp_path / "state" / "crl.pem").read_bytes() == before
 
 
-def put_list_of(store_folder: Path, days_ago: int) -> None:
-    """Replace the revocation list by one of 30 days that was made some days ago."""
+def put_list_of(store_folder: Path, age: timedelta) -> None:
+    """Replace the revocation list by one of 30 days that is so old."""
     key = load_pem_private_key((store_folder / "authority.key").read_bytes(), None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     certificate = x509.load_pem_x509_certificate((store_folder / "authority.crt").read_bytes())
-    made = datetime.now(UTC) - timedelta(days=days_ago)
+    made = datetime.now(UTC) - age
     past = authority.revocation_list(authority.Authority(certificate, key), [], made, 30)
     (store_folder / "crl.pem").write_bytes(past)
 
@@ -126,11 +126,29 @@ def test_the_revocation_list_is_renewed_once_half_of_its_time_is_over(
 ) -> None:
     revoked = store.add("anna")
     store.revoke("anna")
-    put_list_of(tmp_path / "state", days_ago)
+    put_list_of(tmp_path / "state", timedelta(days=days_ago))
     assert store.refresh() is renewed
     if renewed:
         assert "certificate revoked" in verdict(tmp_path, revoked.certificate)
         assert store.crl_ends() > datetime.now(UTC) + timedelta(days=29)
+
+
+@pytest.mark.parametrize("hours_ahead", [2, 400])
+def test_a_list_that_was_made_while_the_clock_was_ahead_is_made_anew(
+    store: Store, tmp_path: Path, hours_ahead: int
+) -> None:
+    client = store.add("anna")
+    put_list_of(tmp_path / "state", timedelta(hours=-hours_ahead))
+    assert "not yet valid" in verdict(tmp_path, client.certificate)
+    assert store.refresh()
+    assert verdict(tmp_path, client.certificate) == "client.crt: OK\n"
+    assert not store.refresh()
+
+
+def test_a_list_of_a_longer_time_than_is_wanted_now_is_made_anew(file: Path, store: Store) -> None:
+    file.write_text(file.read_text().replace("crl_days = 30", "crl_days = 7"))
+    assert Store(config.load(file)).refresh()
+    assert store.crl_ends() <= datetime.now(UTC) + timedelta(days=7)
 
 
 @pytest.mark.parametrize("damage", ["", "no list"])
@@ -146,7 +164,7 @@ def test_a_damaged_revocation_list_is_made_anew(store: Store, tmp_path: Path, da
 def test_a_list_that_cannot_be_renewed_is_told_with_the_remedy(
     store: Store, tmp_path: Path, days_ago: int, words: str
 ) -> None:
-    put_list_of(tmp_path / "state", days_ago)
+    put_list_of(tmp_path / "state", timedelta(days=days_ago))
     (tmp_path / "state" / "authority.key").unlink()
     with pytest.raises(VpnError, match=words) as told:
         store.refresh()
