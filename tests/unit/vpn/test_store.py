@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -216,6 +217,19 @@ def test_the_command_puts_a_profile_into_a_new_file_alone(
     assert run(file, monkeypatch, "add", "bruno", "--output", str(target)) == 1
     assert "name a new file" in capsys.readouterr().err
     assert [made.name for made in store.profiles()] == ["anna"]
+
+
+def test_a_profile_that_cannot_be_written_is_not_in_force(file: Path, store: Store) -> None:
+    """Its key is lost; what of it may lie somewhere lets nobody in, and its name is free."""
+    python = [sys.executable, "-c", "from centralino.vpn.cli import main; main()"]
+    command = [*python, "--config", str(file), "add", "anna"]
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("error: standard output: cannot be written (No space left on device): make room")
+    assert ended.stderr.count("\n") == 1
+    assert [made.revoked is not None for made in store.profiles()] == [True]
+    store.add("anna")
 
 
 @pytest.mark.parametrize(
