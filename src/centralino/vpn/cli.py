@@ -99,6 +99,9 @@ def _revoke(name: str, settings: Config, store: Store) -> None:
         ended = end_sessions(settings.management, name)
     except NotRunningError:
         sys.stdout.write(f"profile {name}: revoked; the VPN does not run, so there was no session to end\n")
+    except VpnError as error:
+        left = f"profile {name}: revoked, but its session may go on; then revoke it once more"
+        raise VpnError(f"{left}: {error}") from None
     else:
         sys.stdout.write(f"profile {name}: revoked; {ended} session{'' if ended == 1 else 's'} ended\n")
 

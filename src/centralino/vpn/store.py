@@ -110,10 +110,15 @@ class Store:
         )
 
     def revoke(self, name: str) -> None:
-        """Take a profile back: no new connection is let in. Raises :class:`VpnError` where there is none."""
+        """Take a profile back: no new connection is let in. One that was taken back before stays so.
+
+        Raises :class:`VpnError` where there never was one, or it has ended.
+        """
         with self._locked():
             profiles = self.profiles()
             if not any(profile.name == name for profile in _in_force(profiles)):
+                if any(profile.name == name and profile.revoked for profile in profiles):
+                    return
                 raise VpnError(f"profile {name}: there is none in force: see `centralino-vpn list`")
             signer = self._authority()
             now = _now()

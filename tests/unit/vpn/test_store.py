@@ -1,6 +1,7 @@
 """The authority's folder, with OpenVPN's and OpenSSL's own programs as judges."""
 
 import json
+import socket
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from centralino.vpn import authority, cli, config, profile
+from centralino.vpn import authority, cli, config, management, profile
 from centralino.vpn.errors import VpnError
 from centralino.vpn.store import Store
 
@@ -206,6 +207,26 @@ def test_the_command_says_what_there_is(
     assert run(file, monkeypatch, "list", "--json") == 0
     states = {row["name"]: row["state"].split()[0] for row in json.loads(capsys.readouterr().out)}
     assert states == {"anna": "revoked", "bruno": "in"}
+
+
+def test_a_session_that_could_not_be_ended_is_ended_by_revoking_once_more(
+    file: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """OpenVPN speaks with one at a time: while another waits for somebody's handshake, it answers nobody."""
+    store.add("anna")
+    monkeypatch.setattr(management, "_ANSWER_SECONDS", 0.2)
+    with socket.socket(socket.AF_UNIX) as busy:
+        busy.bind(str(tmp_path / "none.sock"))
+        busy.listen()
+        assert run(file, monkeypatch, "revoke", "anna") == 1
+        told = capsys.readouterr().err
+        assert told.startswith("error: profile anna: revoked, but its session may go on; then revoke it once more: ")
+    (tmp_path / "none.sock").unlink()
+    before = store.profiles()
+    assert run(file, monkeypatch, "revoke", "anna") == 0
+    assert store.profiles() == before
+    assert run(file, monkeypatch, "revoke", "bruno") == 1
+    assert "there is none in force" in capsys.readouterr().err
 
 
 def test_the_command_puts_a_profile_into_a_new_file_alone(
