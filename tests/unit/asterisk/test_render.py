@@ -46,6 +46,12 @@ def test_each_device_is_an_endpoint_with_its_own_log_in_and_address() -> None:
     assert blocks(text, "device-auth")["t9-ccccccccccc1"] == {"username": "t9-ccccccccccc1", "password": "s3cr3t" * 4}
 
 
+def test_what_a_phone_forwards_to_is_taken_with_its_escapes() -> None:
+    """A 302 with ``sip:103%0D%0AEvent:…`` would write the manager's events, in ``Forward`` of a DialEnd."""
+    template = render(snapshot()).files["pjsip.conf"].partition("[device](!)\n")[2].partition("\n[")[0]
+    assert "\nredirect_method=uri_core\n" in template
+
+
 def test_an_extension_rings_and_is_watched_over_all_its_devices() -> None:
     text = render(snapshot()).files["extensions.conf"]
     both = "PJSIP/t175-aaaaaaaaaaa1&PJSIP/t175-aaaaaaaaaaa2"
