@@ -266,6 +266,13 @@ def test_logs_rotate(host: Host) -> None:
     assert host.file("/var/log/asterisk/messages.log.1").exists
 
 
+def test_the_logs_sizes_are_looked_at_many_times_a_day(host: Host) -> None:
+    """Debian looks once: a sender without an account fills the disk before that."""
+    calendar = host.check_output("systemctl show --property TimersCalendar --value logrotate.timer")
+    assert "OnCalendar=*-*-* *:00/10:00 " in calendar
+    assert calendar.count("OnCalendar=") == 1
+
+
 @pytest.fixture
 def release(host: Host) -> Iterator[None]:
     """Make a release as the PBX agent does: one endpoint and its hint."""

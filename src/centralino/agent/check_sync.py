@@ -32,7 +32,7 @@ class CheckSync:
         while True:
             try:
                 self.step()
-            except (PanelError, AsteriskError) as error:
+            except (PanelError, AsteriskError, OSError) as error:  # the last one: a guest without memory for a process
                 if str(error) != self._told:
                     log.warning("phones cannot be told to read their configuration: %s", error)
                     self._told = str(error)

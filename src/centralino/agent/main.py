@@ -47,6 +47,9 @@ def main() -> None:
         parser.exit(_BAD_INPUT, f"{error}\n")
     except AsteriskError as error:
         parser.exit(_NOT_LIVE, f"{error}\n")
+    except OSError as error:
+        where = error.filename or "the agent"
+        parser.exit(_NOT_LIVE, f"{where}: {error.strerror}: see `df` and `mount` on this guest\n")
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -106,10 +106,13 @@ class Store:
         """Return what Asterisk has loaded when it runs release ``name``, or none."""
         try:
             stored = json.loads((self.release(name) / _OBJECTS).read_text()) if name else {}
-        except (OSError, ValueError):
-            stored = {}  # damaged from outside: whatever is loaded then differs from it, and that is said
-        objects = {name: frozenset(Object(Kind(kind), text) for kind, text in items) for name, items in stored.items()}
-        return {**NOTHING, **objects}
+            objects = {
+                file: frozenset(Object(Kind(kind), text) for kind, text in stored.get(file, ())) for file in NOTHING
+            }
+        except (OSError, ValueError, AttributeError, TypeError):
+            # Damaged from outside, or of a newer agent that knew more: what is loaded then differs, and that is said.
+            return NOTHING
+        return objects
 
     def current(self) -> str | None:
         """Return the id of the release that Asterisk reads."""

@@ -1,8 +1,8 @@
 """``release/extensions.conf``: who may dial whom.
 
 Each tenant has one context. It includes no other and jumps to none that dials anything but the devices which it was
-given; its parking lot is its own. So there is no way from one tenant to another. A number that is not in it is answered
-with 404 by Asterisk itself, before a channel exists.
+given, and whatever dials a device follows no forward of the phone's own; its parking lot is its own. So there is no way
+from one tenant to another. A number that is not in it is answered with 404 by Asterisk itself, before a channel exists.
 
 No pattern ends with ``.`` or ``!``: they match any byte, and what a phone dials may hold CR and LF (``%0D%0A`` in the
 request's URI), which Asterisk would write into the manager's events as it stands, a header or an event of the phone's.
@@ -35,13 +35,20 @@ _RING_CONTEXT = "centralino-ring"
 
 _WISH_CONTEXT = "centralino-wish"
 
+COMEBACK_CONTEXT = "centralino-comeback"
+"""Where a call goes that nobody has taken from its parking space in time."""
+
 _RING_SECONDS = 60
+_COMEBACK_SECONDS = 30
 
 _DIGITS = range(2, 9)
 """How many digits an extension may have (``ExtensionNumber``)."""
 
 _PERSON = f"${{{OWN_EXTENSION}}}"
 _NOTED = f"{PRESENCE_PROVIDER}:${{ARG1}}-${{ARG3}}-{_PERSON}"
+
+_PARKER = "CENTRALINO_PARKER"
+"""The variable in which a parked call has who parked it: Asterisk's own, PARKER, is the call itself once it is back."""
 
 _PASSED = "CENTRALINO_PASSED"
 """The variable in which a call has the extensions that have forwarded it, ``-101-102``."""
@@ -51,6 +58,8 @@ _RING = f"""
 ; Rings an extension: ARG1 is the account code, ARG2 the devices, ARG3 the number. Devices may transfer, callers from
 ; elsewhere may not. A call that is begun from the page, which comes from the number itself, reaches the phone whatever
 ; its person wishes. A forward that leads nowhere any more is not followed; it comes before do-not-disturb.
+; A phone's own forward (SIP 302) is not followed (i): Asterisk would dial whatever it names, "Local/102@t176-internal"
+; too, and two extensions of two phones each that name each other would double the call at every step.
 [{_RING_CONTEXT}]
 exten => s,1,Set(CHANNEL(accountcode)=${{ARG1}})
 exten => s,n,Set(LOCAL(from)=${{FILTER(0-9,${{CALLERID(num)}})}})
@@ -60,7 +69,7 @@ exten => s,n,GotoIf($["${{to}}"=""]?here)
 exten => s,n,GotoIf(${{DIALPLAN_EXISTS(${{ARG1}}-internal,${{to}},1)}}?forward)
 exten => s,n(here),GotoIf($["${{PRESENCE_STATE({dnd_state("${ARG1}", "${ARG3}")},value)}}"="{DO_NOT_DISTURB}"]?s-BUSY,1)
 exten => s,n(devices),Set({_PASSED}=)
-exten => s,n,Dial(${{ARG2}},{_RING_SECONDS},t${{IF($["{_PERSON}"!=""]?T)}})
+exten => s,n,Dial(${{ARG2}},{_RING_SECONDS},t${{IF($["{_PERSON}"!=""]?T)}}i)
 exten => s,n,GotoIf(${{DIALPLAN_EXISTS({_RING_CONTEXT},s-${{DIALSTATUS}},1)}}?s-${{DIALSTATUS}},1)
 ; out of resources and the like: 503
 exten => s,n,Hangup(34)
@@ -75,6 +84,14 @@ exten => s-NOANSWER,1,Hangup(19)
 ; no device is registered: 480
 exten => s-CHANUNAVAIL,1,Hangup(20)
 exten => s-ANSWER,1,Hangup()
+
+; Rings who parked a call, and lets it wait again where that one does not take it. A call whose parker is not known, for
+; which Asterisk names the parked phone itself (Park without a TimeoutChannel), waits on.
+[{COMEBACK_CONTEXT}]
+exten => s,1,Set({_PARKER}=${{PARKER}})
+exten => s,n(ring),GotoIf($["${{CHANNEL(name)}}"=~"^${{{_PARKER}}}-"]?wait)
+exten => s,n,Dial(${{{_PARKER}}},{_COMEBACK_SECONDS},ti)
+exten => s,n(wait),Park(${{PARKEDLOT}},sc({COMEBACK_CONTEXT},s,ring))
 
 ; Notes what a person wishes for calls to the own extension: ARG1 is the account code, ARG2 what was dialled, ARG3 the
 ; presence state's kind, ARG4 its value, ARG5 a forward's number. Only who dialled the code himself may (dnid): a phone

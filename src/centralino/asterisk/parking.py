@@ -5,6 +5,7 @@ is put there by the CTI proxy, and taken by dialling ``parking_code`` (``dialpla
 """
 
 from centralino.asterisk import text
+from centralino.asterisk.dialplan import COMEBACK_CONTEXT
 from centralino.asterisk.objects import Kind, Object, Rendered
 from centralino.contract.names import PARKING_SPACES, parking_lot, tenant_prefix
 from centralino.contract.snapshot import Snapshot
@@ -28,7 +29,11 @@ def _lot(tenant: int) -> list[str]:
         text.setting("context", f"{tenant_prefix(tenant)}parked"),
         text.setting("parkpos", f"{first}-{last}"),
         text.setting("parkingtime", str(_SECONDS)),
-        text.setting("comebacktoorigin", "yes"),
+        # Not Asterisk's own way back, which would follow a phone's forward anywhere, and hang up on who waits.
+        text.setting("comebacktoorigin", "no"),
+        text.setting("comebackcontext", COMEBACK_CONTEXT),
+        # Whoever takes the call may transfer it as any other call.
+        text.setting("parkedcalltransfers", "caller"),
         "",
     ]
 

@@ -30,6 +30,9 @@ rewrite_contact=yes
 identify_by=auth_username,username
 trust_id_inbound=no
 send_pai=yes
+; What a phone names in a forward of its own (SIP 302) is taken as a whole URI, escaped. Its user part alone would be
+; unescaped: a technology with an address, and CR and LF, which Asterisk writes into the manager's events as they are.
+redirect_method=uri_core
 ; This context does not exist, so a text message is refused instead of being dialled as a call.
 message_context=centralino-none
 

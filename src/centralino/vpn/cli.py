@@ -71,11 +71,26 @@ def _add(arguments: argparse.Namespace, settings: Config, store: Store) -> None:
         raise VpnError(f"{output}: is there already, or its folder is not: name a new file in a folder that exists")
     text = profile.text(settings, store.add(arguments.name))
     content = profile.phone_tar(text) if arguments.phone else text.encode()
+    try:
+        _hand_out(content, output)
+    except OSError as error:
+        store.revoke(arguments.name)
+        where = f"{output or 'standard output'}: cannot be written ({error.strerror})"
+        raise VpnError(f"{where}: make room there and add the profile again") from None
+
+
+def _hand_out(content: bytes, output: Path | None) -> None:
     if output is None:
         sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
         return
     with os.fdopen(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
+        try:
+            file.write(content)
+            file.flush()
+        except OSError:
+            output.unlink()
+            raise
 
 
 def _revoke(name: str, settings: Config, store: Store) -> None:
@@ -84,6 +99,9 @@ def _revoke(name: str, settings: Config, store: Store) -> None:
         ended = end_sessions(settings.management, name)
     except NotRunningError:
         sys.stdout.write(f"profile {name}: revoked; the VPN does not run, so there was no session to end\n")
+    except VpnError as error:
+        left = f"profile {name}: revoked, but its session may go on; then revoke it once more"
+        raise VpnError(f"{left}: {error}") from None
     else:
         sys.stdout.write(f"profile {name}: revoked; {ended} session{'' if ended == 1 else 's'} ended\n")
 

@@ -74,7 +74,11 @@ class Store:
             return self._refresh() or changed
 
     def refresh(self) -> bool:
-        """Renew the revocation list where half of its time is over. Returns whether it was renewed."""
+        """Renew the revocation list where half of its time is over, or more is left than one has now.
+
+        The latter is one of a longer ``crl_days``, or of a clock that was ahead: a list that begins in the future, by
+        which OpenVPN lets nobody in. Returns whether it was renewed.
+        """
         with self._locked():
             return self._refresh()
 
@@ -106,10 +110,15 @@ class Store:
         )
 
     def revoke(self, name: str) -> None:
-        """Take a profile back: no new connection is let in. Raises :class:`VpnError` where there is none."""
+        """Take a profile back: no new connection is let in. One that was taken back before stays so.
+
+        Raises :class:`VpnError` where there never was one, or it has ended.
+        """
         with self._locked():
             profiles = self.profiles()
             if not any(profile.name == name for profile in _in_force(profiles)):
+                if any(profile.name == name and profile.revoked for profile in profiles):
+                    return
                 raise VpnError(f"profile {name}: there is none in force: see `centralino-vpn list`")
             signer = self._authority()
             now = _now()
@@ -150,7 +159,8 @@ class Store:
             ends: datetime | None = self.crl_ends()
         except VpnError:
             ends = None
-        if ends and ends - now > timedelta(days=self._config.crl_days) / 2:
+        whole = timedelta(days=self._config.crl_days)
+        if ends and whole / 2 < ends - now <= whole:
             return False
         try:
             self._write_crl(self._authority(), self.profiles())

@@ -1,5 +1,8 @@
 """Phones that are to be told: the agent's second loop against a real panel server. The NOTIFY is the lab's test."""
 
+import errno
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,17 +22,20 @@ TWO = (
 
 
 class AskedOnPaper(Asterisk):
-    """Remembers the commands; ``away`` answers none."""
+    """Remembers the commands; ``away`` answers none, and each of ``troubles`` comes in the place of an answer."""
 
     def __init__(self) -> None:
         super().__init__(Path("/nowhere"))
         self.commands: list[str] = []
         self.away = False
+        self.troubles: list[Exception] = []
 
     def command(self, text: str, *, seconds: float = 0) -> str:
         del seconds
         if self.away:
             raise AsteriskError("Asterisk does not answer")
+        if self.troubles:
+            raise self.troubles.pop()
         self.commands.append(text)
         return ""
 
@@ -80,6 +86,18 @@ def test_what_asterisk_did_not_take_stays_on_the_list(panel: Panel, asterisk: As
     with pytest.raises(AsteriskError):
         loop.step()
     assert [request.method for request in panel.requests] == ["GET"]
+
+
+def test_a_guest_that_was_without_memory_tells_its_phones_later(
+    panel: Panel, asterisk: AskedOnPaper, loop: CheckSync
+) -> None:
+    panel.answer = reply(200, TWO)
+    asterisk.troubles = [BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))]
+    loop.start()
+    deadline = time.monotonic() + 10
+    while not asterisk.commands and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert asterisk.commands
 
 
 @pytest.mark.parametrize(

@@ -99,9 +99,10 @@ def test_an_amiws_client_acts_as_it_always_did(run: Run) -> None:
             assert sent == {
                 "Action": "Originate",
                 "Exten": "102",
-                "Channel": "PJSIP/t175-annas0phone0",
+                "Channel": "Local/101@t175-internal/n",
                 "Context": "t175-internal",
                 "Priority": "1",
+                "CallerID": "101",
                 "Async": "true",
             }
             pong = await ask(browser, Action="Ping", ActionID="p")

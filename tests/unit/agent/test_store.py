@@ -53,6 +53,23 @@ def test_a_damaged_release_is_written_anew(store: Store) -> None:
     assert (store.release(name) / "pjsip.conf").read_text() == render(ONE).files["pjsip.conf"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"pjsip.conf": [["trunk", "t1-x"]]}',
+        '{"pjsip.conf": ["x"]}',
+        '{"pjsip.conf": 1}',
+        '{"queues.conf": [["queue", "q"]]}',
+    ],
+)
+def test_of_a_damaged_or_a_newer_agents_release_nothing_is_known(store: Store, text: str) -> None:
+    name = written(store, ONE)
+    (store.release(name) / "objects.json").write_text(text)
+    assert store.objects(name) == NOTHING
+
+
 def test_another_text_for_the_same_snapshot_is_another_release(store: Store) -> None:
     assert store.write_release("0" * 16, render(ONE)) != store.write_release("0" * 16, render(TWO))
 

@@ -46,11 +46,28 @@ def test_each_device_is_an_endpoint_with_its_own_log_in_and_address() -> None:
     assert blocks(text, "device-auth")["t9-ccccccccccc1"] == {"username": "t9-ccccccccccc1", "password": "s3cr3t" * 4}
 
 
+def test_what_a_phone_forwards_to_is_taken_with_its_escapes() -> None:
+    """A 302 with ``sip:103%0D%0AEvent:…`` would write the manager's events, in ``Forward`` of a DialEnd."""
+    template = render(snapshot()).files["pjsip.conf"].partition("[device](!)\n")[2].partition("\n[")[0]
+    assert "\nredirect_method=uri_core\n" in template
+
+
 def test_an_extension_rings_and_is_watched_over_all_its_devices() -> None:
     text = render(snapshot()).files["extensions.conf"]
     both = "PJSIP/t175-aaaaaaaaaaa1&PJSIP/t175-aaaaaaaaaaa2"
     assert f"exten => 101,hint,{both}\nexten => 101,1,Gosub(centralino-ring,s,1(t175,{both},101))\n" in text
     assert "exten => 0199,hint,PJSIP/t175-none\n" in text
+
+
+def test_whatever_dials_a_device_follows_no_forward_of_its_own() -> None:
+    """A 302 with ``Local/102%40t9-internal`` would lead to another tenant; Asterisk's own comeback follows it."""
+    files = render(snapshot()).files
+    options = re.findall(r"[,(]Dial\([^,]+,\d+,(.*)\)\n", files["extensions.conf"])
+    assert options == ['t${IF($["${CENTRALINO_EXTENSION}"!=""]?T)}i', "ti"]
+    lots = re.split(r"(?m)^(?=\[)", files["res_parking.conf"])
+    for lot in (lot for lot in lots if lot.startswith("[t")):
+        assert "comebacktoorigin=no\ncomebackcontext=centralino-comeback\n" in lot
+    assert "[centralino-comeback]\nexten => s,1," in files["extensions.conf"]
 
 
 def test_each_tenant_has_a_parking_lot_and_takes_calls_from_its_own_alone() -> None:
@@ -60,6 +77,13 @@ def test_each_tenant_has_a_parking_lot_and_takes_calls_from_its_own_alone() -> N
     for tenant in ("t9", "t175"):
         assert f"exten => _*85XXX,1,ParkedCall({tenant}-parking,${{EXTEN:3}})\n" in contexts[f"{tenant}-internal"]
         assert len(re.findall(r"t\d+-parking", contexts[f"{tenant}-internal"])) == 1
+
+
+def test_who_takes_a_parked_call_may_transfer_it() -> None:
+    """Asterisk's word for who takes it is "caller"; without it the page's attended transfer does nothing there."""
+    lots = re.split(r"(?m)^(?=\[)", render(snapshot()).files["res_parking.conf"])
+    tenants = [lot for lot in lots if lot.startswith("[t")]
+    assert [lot.count("parkedcalltransfers=caller\n") for lot in tenants] == [1, 1]
 
 
 def test_codes_set_what_the_ring_reads_of_the_same_tenant() -> None:

@@ -204,8 +204,14 @@ def test_a_raw_action_that_may_be_keeps_its_headers_and_their_order() -> None:
     made = decide(actor(), "originate", fields)
     assert encode(made.action, made.fields) == (
         b"Action: Originate\r\nExten: 102\r\nContext: t175-internal\r\nPriority: 1\r\n"
-        b"Channel: PJSIP/t175-annas0phone0\r\nAsync: true\r\n\r\n"
+        b"Channel: Local/101@t175-internal/n\r\nCallerID: 101\r\nAsync: true\r\n\r\n"
     )
+
+
+@pytest.mark.parametrize("written", [OWN, "Local/101@t175-internal", "Local/101@t175-internal/n"])
+def test_a_call_begins_at_the_line_whose_dialplan_follows_no_forward_of_a_phone(written: str) -> None:
+    sent = decide(actor(), "Originate", {**TO, "Channel": written}).fields
+    assert (sent["Channel"], sent["CallerID"]) == ("Local/101@t175-internal/n", "101")
 
 
 @pytest.mark.parametrize("written", [{}, {"Async": "false"}, {"ASYNC": "0"}, {"async": "yes"}])

@@ -1,7 +1,9 @@
 """The authority's folder, with OpenVPN's and OpenSSL's own programs as judges."""
 
 import json
+import socket
 import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from centralino.vpn import authority, cli, config, profile
+from centralino.vpn import authority, cli, config, management, profile
 from centralino.vpn.errors import VpnError
 from centralino.vpn.store import Store
 
@@ -110,12 +112,12 @@ def test_a_name_is_a_plain_word(store: Store, tmp_path: Path, name: str) -> None
     assert (tmp_path / "state" / "crl.pem").read_bytes() == before
 
 
-def put_list_of(store_folder: Path, days_ago: int) -> None:
-    """Replace the revocation list by one of 30 days that was made some days ago."""
+def put_list_of(store_folder: Path, age: timedelta) -> None:
+    """Replace the revocation list by one of 30 days that is so old."""
     key = load_pem_private_key((store_folder / "authority.key").read_bytes(), None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     certificate = x509.load_pem_x509_certificate((store_folder / "authority.crt").read_bytes())
-    made = datetime.now(UTC) - timedelta(days=days_ago)
+    made = datetime.now(UTC) - age
     past = authority.revocation_list(authority.Authority(certificate, key), [], made, 30)
     (store_folder / "crl.pem").write_bytes(past)
 
@@ -126,11 +128,29 @@ def test_the_revocation_list_is_renewed_once_half_of_its_time_is_over(
 ) -> None:
     revoked = store.add("anna")
     store.revoke("anna")
-    put_list_of(tmp_path / "state", days_ago)
+    put_list_of(tmp_path / "state", timedelta(days=days_ago))
     assert store.refresh() is renewed
     if renewed:
         assert "certificate revoked" in verdict(tmp_path, revoked.certificate)
         assert store.crl_ends() > datetime.now(UTC) + timedelta(days=29)
+
+
+@pytest.mark.parametrize("hours_ahead", [2, 400])
+def test_a_list_that_was_made_while_the_clock_was_ahead_is_made_anew(
+    store: Store, tmp_path: Path, hours_ahead: int
+) -> None:
+    client = store.add("anna")
+    put_list_of(tmp_path / "state", timedelta(hours=-hours_ahead))
+    assert "not yet valid" in verdict(tmp_path, client.certificate)
+    assert store.refresh()
+    assert verdict(tmp_path, client.certificate) == "client.crt: OK\n"
+    assert not store.refresh()
+
+
+def test_a_list_of_a_longer_time_than_is_wanted_now_is_made_anew(file: Path, store: Store) -> None:
+    file.write_text(file.read_text().replace("crl_days = 30", "crl_days = 7"))
+    assert Store(config.load(file)).refresh()
+    assert store.crl_ends() <= datetime.now(UTC) + timedelta(days=7)
 
 
 @pytest.mark.parametrize("damage", ["", "no list"])
@@ -146,7 +166,7 @@ def test_a_damaged_revocation_list_is_made_anew(store: Store, tmp_path: Path, da
 def test_a_list_that_cannot_be_renewed_is_told_with_the_remedy(
     store: Store, tmp_path: Path, days_ago: int, words: str
 ) -> None:
-    put_list_of(tmp_path / "state", days_ago)
+    put_list_of(tmp_path / "state", timedelta(days=days_ago))
     (tmp_path / "state" / "authority.key").unlink()
     with pytest.raises(VpnError, match=words) as told:
         store.refresh()
@@ -189,6 +209,26 @@ def test_the_command_says_what_there_is(
     assert states == {"anna": "revoked", "bruno": "in"}
 
 
+def test_a_session_that_could_not_be_ended_is_ended_by_revoking_once_more(
+    file: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """OpenVPN speaks with one at a time: while another waits for somebody's handshake, it answers nobody."""
+    store.add("anna")
+    monkeypatch.setattr(management, "_ANSWER_SECONDS", 0.2)
+    with socket.socket(socket.AF_UNIX) as busy:
+        busy.bind(str(tmp_path / "none.sock"))
+        busy.listen()
+        assert run(file, monkeypatch, "revoke", "anna") == 1
+        told = capsys.readouterr().err
+        assert told.startswith("error: profile anna: revoked, but its session may go on; then revoke it once more: ")
+    (tmp_path / "none.sock").unlink()
+    before = store.profiles()
+    assert run(file, monkeypatch, "revoke", "anna") == 0
+    assert store.profiles() == before
+    assert run(file, monkeypatch, "revoke", "bruno") == 1
+    assert "there is none in force" in capsys.readouterr().err
+
+
 def test_the_command_puts_a_profile_into_a_new_file_alone(
     file: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -198,6 +238,19 @@ def test_the_command_puts_a_profile_into_a_new_file_alone(
     assert run(file, monkeypatch, "add", "bruno", "--output", str(target)) == 1
     assert "name a new file" in capsys.readouterr().err
     assert [made.name for made in store.profiles()] == ["anna"]
+
+
+def test_a_profile_that_cannot_be_written_is_not_in_force(file: Path, store: Store) -> None:
+    """Its key is lost; what of it may lie somewhere lets nobody in, and its name is free."""
+    python = [sys.executable, "-c", "from centralino.vpn.cli import main; main()"]
+    command = [*python, "--config", str(file), "add", "anna"]
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("error: standard output: cannot be written (No space left on device): make room")
+    assert ended.stderr.count("\n") == 1
+    assert [made.revoked is not None for made in store.profiles()] == [True]
+    store.add("anna")
 
 
 @pytest.mark.parametrize(

@@ -247,6 +247,9 @@ def decide(actor: Actor, action: str, fields: Mapping[str, str]) -> Order:
     for name in rule.fields:
         if name in rule.required and name not in taken:
             raise RefusedError("field_missing", f"{rule.name} needs {name}", name)
+    if rule.name == "Originate":
+        # A device stands for its line: Asterisk would follow a forward of the device's own to any tenant.
+        taken |= {"Channel": own_line(actor), "CallerID": actor.claims.extension or ""}
     return Order(_server(actor, taken), rule.name, {**taken, **rule.always})
 
 
