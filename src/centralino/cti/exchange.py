@@ -59,7 +59,7 @@ class Exchange:
         picture = self._pictures.pop(connection, None)
         if picture is not None:
             picture.stop()
-        self._tell(self._boards.lose(connection.server.name, now_ms()))
+        self._correct(self._boards.lose(connection.server.name, now_ms()))
         self._feeds.settle()
 
     def forget(self, server: str) -> None:
@@ -124,7 +124,7 @@ class Exchange:
         except Exception as error:  # noqa: BLE001 - whatever it is: the other lists are to come, and this one again
             self._complain(server, action, error)
             return
-        self._tell(changes)
+        self._correct(changes)
         self._feeds.settle()
 
     def _complain(self, server: str, what: str, error: Exception) -> None:
@@ -140,3 +140,9 @@ class Exchange:
         for section, tenants in changes.items():
             for tenant, keys in tenants.items():
                 self._feeds.changed(tenant, section, keys)
+
+    def _correct(self, changes: Mapping[str, Changes]) -> None:
+        """Tell what no event has told: clients of amiws' format know extensions by events alone."""
+        self._tell(changes)
+        for tenant, numbers in changes.get("extensions", {}).items():
+            self._feeds.restated(tenant, numbers)

@@ -211,6 +211,29 @@ def test_a_slow_reader_loses_its_place_and_is_brought_back_by_a_snapshot(run: Ru
     run(scene)
 
 
+def test_clients_of_amiws_format_learn_of_a_pbx_that_goes_and_comes_back(run: Run) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.amiws(175) as browser:
+
+            async def told() -> tuple[int, str, str]:
+                document = await message(browser)
+                data = document["data"]
+                assert (data["Event"], data["Context"]) == ("ExtensionStatus", "t175-internal")
+                return document["server_id"], data["Exten"], data["Status"]
+
+            assert [await told(), await told()] == [(1, "101", "0"), (1, "102", "4")]
+            await stage.pbx01.stop()
+            assert await told() == (1, "101", "4")
+            stage.pbx01.hints[175, "102"] = 8
+            await stage.pbx01.start()
+            assert [await told(), await told()] == [(1, "101", "0"), (1, "102", "8")]
+            stage.pbx01.set(175, "101", 1)
+            assert await told() == (1, "101", "1")
+            await silence(browser)
+
+    run(scene)
+
+
 def test_the_amiws_format_on_the_old_path(run: Run) -> None:
     async def scene(stage: Stage) -> None:
         async with stage.amiws(175) as browser:
