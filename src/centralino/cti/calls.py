@@ -230,7 +230,7 @@ class Calls:
             if not members:
                 del self._linked[server, *side]
                 self._part(server, side[1])
-            merge(changes, self._tell(server, *side, sorted(members), now))
+            merge(changes, self._tell(server, *side, sorted(members, key=_age), now))
         return changes
 
     def _part(self, server: str, call: str) -> None:
@@ -283,6 +283,11 @@ def _is_known(channel: Channel, headers: Mapping[str, str]) -> bool:
         return bool(_TOLD(headers) == channel[:7])
     except KeyError:
         return False
+
+
+def _age(unique: str) -> tuple[int, str]:
+    """Return what sorts channels by when they began: a Uniqueid is a time and a number, which both only grow."""
+    return len(unique), unique
 
 
 def _state(channel: Channel) -> Literal["dialling", "ringing", "up", "held"]:

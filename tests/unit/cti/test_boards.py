@@ -305,3 +305,13 @@ def test_parked_calls_and_a_conferences_stay_apart() -> None:
         made = two_calls()
         for channel, unique in ((ANNA, "1"), (BERT, "2")):
             assert made.calls.event("pbx01", enter(channel, unique, unique, "together", kind), 6) == {}
+
+
+def test_who_called_stands_first_whatever_the_length_of_the_numbers() -> None:
+    """A channel's Uniqueid ends by a number that counts up: the ninth's is before the tenth's."""
+    made = boards()
+    for channel, unique in ((CARL, "1795322880.10"), (ANNA, "1795322880.9"), (BERT, "1795322881.100")):
+        begin = event("Newchannel", Channel=channel, Uniqueid=unique, Linkedid="1795322880.9", ChannelState="4")
+        made.calls.event("pbx01", begin, 5)
+    (call,) = dump(made, "calls").values()
+    assert [party["channel"] for party in call["parties"]] == [ANNA, CARL, BERT]
