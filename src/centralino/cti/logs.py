@@ -17,7 +17,7 @@ class _Formatter(logging.Formatter):
 _STRANGERS = (
     # Frames that are none, which anybody may send before any token; picows has closed with 1002.
     "WS parser error",
-    # Whoever connects and leaves, a port scan, say: aiofastnet reports it with an exception that cannot even be printed.
+    # Whoever connects and leaves, a port scan, say; aiofastnet reports it with an exception that cannot be printed.
     "SSL handshake failed",
 )
 
