@@ -278,6 +278,11 @@ def text(value: str | None) -> str:
     return "" if value is None or value == "<unknown>" else value
 
 
+def whole_number(value: str) -> int:
+    """Return a header's whole number, 0 for what is none."""
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else 0  # noqa: PLR2004 - a billion
+
+
 def _is_known(channel: Channel, headers: Mapping[str, str]) -> bool:
     try:
         return bool(_TOLD(headers) == channel[:7])

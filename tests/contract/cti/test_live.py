@@ -114,7 +114,7 @@ def test_an_error_of_ours_cuts_nobody_off(
     def fail(text: str) -> int:
         raise ValueError(text)
 
-    monkeypatch.setattr("centralino.cti.queues._number", fail)
+    monkeypatch.setattr("centralino.cti.queues.whole_number", fail)
     caller = {"Queue": "t175-sales", "Position": "a-secret"}
 
     async def scene(stage: Stage) -> None:

@@ -315,3 +315,20 @@ def test_who_called_stands_first_whatever_the_length_of_the_numbers() -> None:
         made.calls.event("pbx01", begin, 5)
     (call,) = dump(made, "calls").values()
     assert [party["channel"] for party in call["parties"]] == [ANNA, CARL, BERT]
+
+
+def test_a_caller_of_higher_priority_moves_the_others_back() -> None:
+    made = boards()
+
+    def tell(name: str, caller: str, position: int, now: int) -> list[tuple[str, int, int]]:
+        headers = {"Queue": "t175-sales", "Channel": f"{TRUNK}{caller}", "CallerIDNum": caller}
+        made.queues.event("pbx01", event(name, **headers, Position=str(position)), now)
+        return [(w["number"], w["position"], w["since"]) for w in dump(made, "queues")["sales"]["waiting"]]
+
+    tell("QueueCallerJoin", "0891", 1, 1)
+    tell("QueueCallerJoin", "0892", 2, 2)
+    assert tell("QueueCallerJoin", "0893", 1, 3) == [("0893", 1, 3), ("0891", 2, 1), ("0892", 3, 2)]
+    assert tell("QueueCallerJoin", "0891", 2, 4) == [("0893", 1, 3), ("0891", 2, 1), ("0892", 3, 2)], (
+        "a list told of him already"
+    )
+    assert tell("QueueCallerLeave", "0893", 1, 5) == [("0891", 1, 1), ("0892", 2, 2)]
