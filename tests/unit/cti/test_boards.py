@@ -332,3 +332,15 @@ def test_a_caller_of_higher_priority_moves_the_others_back() -> None:
         "a list told of him already"
     )
     assert tell("QueueCallerLeave", "0893", 1, 5) == [("0891", 1, 1), ("0892", 2, 2)]
+
+def test_who_is_found_in_a_conference_has_been_there_since_he_answered() -> None:
+    """At most: no list of Asterisk tells when he came in; one that joins under our eyes is there since then."""
+    made, now = boards(), 10_000_000
+    room = {"Conference": "t175-8000", "Channel": ANNA, "CallerIDNum": "101"}
+    for answered, since in (("65", now - 65_000), ("", now), ("x", now)):
+        made.rooms.replace_conferences("pbx01", [event("ConfbridgeList", **room, AnsweredTime=answered)], now)
+        assert dump(made, "conferences")["8000"]["participants"][0]["since"] == since
+        made.rooms.replace_conferences("pbx01", [], now)
+    made.rooms.conference("pbx01", event("ConfbridgeJoin", **room), now)
+    made.rooms.replace_conferences("pbx01", [event("ConfbridgeList", **room, AnsweredTime="65")], now + 9)
+    assert dump(made, "conferences")["8000"]["participants"][0]["since"] == now
