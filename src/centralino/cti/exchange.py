@@ -105,7 +105,8 @@ class Exchange:
                 self._tell({section: changes})
         elif name == "ExtensionStatus":
             self._hint(picture, server, message, now)
-        elif name in _ASKS_FOR_PICTURE:
+        elif name in _ASKS_FOR_PICTURE or (name == "AttendedTransfer" and message.headers.get("DestType") == "App"):
+            # Who is transferred to a queue or a conference is there in place of another channel, which no event tells.
             picture.want()
 
     def _hint(self, picture: Picture, server: str, message: Message, now: int) -> None:
