@@ -173,6 +173,26 @@ def test_a_page_that_was_away_is_told_what_it_missed(page: Page, proxy: Proxy) -
     state(page, "101", "ringing")
 
 
+def test_a_page_in_the_background_stays_connected_and_one_that_slept_comes_back_at_once(
+    page: Page, proxy: Proxy
+) -> None:
+    """Browsers let timers of hidden pages come once a minute at most; each such minute was taken for a sleep."""
+    page.clock.install()
+    page.reload()
+    state(page, "101", "free")
+    while not proxy.paths.empty():
+        proxy.paths.get()
+    for name in ("busy", "held", "free"):
+        proxy.change("101", name)
+        state(page, "101", name)
+        page.clock.fast_forward(40_000)
+    page.wait_for_timeout(1000)
+    assert proxy.paths.empty()
+    page.clock.fast_forward(3_600_000)
+    assert "&since=3" in proxy.paths.get(timeout=10)
+    state(page, "101", "free")
+
+
 def test_a_hole_in_the_sequence_leads_to_a_new_snapshot(page: Page, proxy: Proxy) -> None:
     state(page, "101", "free")
     proxy.paths.get(timeout=10)
