@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from centralino.contract.live import (
     Agent,
@@ -191,6 +191,24 @@ def test_a_page_in_the_background_stays_connected_and_one_that_slept_comes_back_
     page.clock.fast_forward(3_600_000)
     assert "&since=3" in proxy.paths.get(timeout=10)
     state(page, "101", "free")
+
+
+def test_a_panel_that_takes_the_question_for_a_token_and_does_not_answer_is_asked_again(
+    page: Page, proxy: Proxy
+) -> None:
+    state(page, "101", "free")
+    asked: list[Route] = []
+
+    def answer(route: Route) -> None:
+        asked.append(route)
+        if len(asked) > 1:
+            route.continue_()
+
+    page.route("**/live/token", answer)
+    proxy.drop()
+    expect(page.locator("[data-banner]")).to_be_visible()
+    expect(page.locator("[data-banner]")).to_be_hidden(timeout=30_000)
+    assert len(asked) == 2
 
 
 def test_a_hole_in_the_sequence_leads_to_a_new_snapshot(page: Page, proxy: Proxy) -> None:

@@ -6,6 +6,8 @@ import { Connection } from "./connection.js";
 import { Grid } from "./grid.js";
 import { Wishes } from "./wishes.js";
 
+const TOKEN_TIME = 10_000; // a connection that died while the machine slept may leave a question unanswered for minutes
+
 const root = document.querySelector("[data-live]");
 const banner = root.querySelector("[data-banner]");
 const status = root.querySelector("[data-status]");
@@ -26,6 +28,7 @@ async function takeToken() {
     method: "POST",
     headers: { "X-CSRFToken": document.querySelector("[name=csrfmiddlewaretoken]").value },
     body: new URLSearchParams({ tenant: root.dataset.tenant }),
+    signal: AbortSignal.timeout(TOKEN_TIME),
   });
   // 403: the form's token is from before a log-out in another tab; 404: the tenant is gone. Only a new page helps.
   if ([401, 403, 404].includes(response.status)) return null;
