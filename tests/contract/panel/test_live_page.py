@@ -376,3 +376,41 @@ def test_a_refusal_is_read_and_a_user_is_offered_no_more_than_he_may(page: Page,
     proxy.tell(calls={"pbx01:2": Call(state="up", since=NOW, parties=(CARRIER, others))})
     expect(page.locator("[data-section=calls]")).to_contain_text("102 Bruno")
     expect(page.locator("[data-section=calls] button")).to_have_count(0)
+
+
+def test_a_button_stays_the_same_while_other_things_change_around_it(leader: Page, proxy: Proxy) -> None:
+    """In a busy queue something changes between a person's press and release, and between two keys."""
+    state(leader, "101", "free")
+    bruno = Agent(name="Bruno", extension="102", state="free")
+    anna = Agent(name="Anna", extension="101", state="free")
+
+    def tell(callers: int, *agents: Agent) -> None:
+        waiting = tuple(Waiting(number=f"089{n}", position=n + 1, since=NOW + n) for n in range(callers))
+        proxy.tell(queues={"sales": Queue(waiting=waiting, agents=agents)})
+        expect(leader.locator("[data-section=queues] .line")).to_have_count(callers + len(agents))
+
+    tell(1, anna, bruno)
+    line = leader.locator("[data-section=queues] .line", has_text="102 Bruno")
+    box = line.get_by_role("button", name="Pause").bounding_box()
+    assert box is not None
+    leader.mouse.move(box["x"] + 5, box["y"] + 5)
+    leader.mouse.down()
+    tell(1, anna.model_copy(update={"state": "busy"}), bruno)
+    colleague = leader.locator("[data-section=queues] .line", has_text="101 Anna")
+    expect(colleague).to_have_attribute("data-state", "busy")
+    leader.mouse.up()
+    assert proxy.asked.get(timeout=10).extension == "102"
+    line.get_by_role("button", name="Pause").focus()
+    tell(3, anna, bruno)
+    tell(0, anna, bruno)
+    expect(line.get_by_role("button", name="Pause")).to_be_focused()
+    leader.keyboard.press("Enter")
+    asked = proxy.asked.get(timeout=10)
+    assert (asked.extension, asked.paused) == ("102", True)
+    tell(0, anna, bruno.model_copy(update={"paused": True}))
+    expect(line.get_by_role("button", name="Resume")).to_be_focused()
+    leader.keyboard.press("Enter")
+    asked = proxy.asked.get(timeout=10)
+    assert (asked.extension, asked.paused) == ("102", False)
+    tell(0, bruno)
+    expect(line.get_by_role("button", name="Resume")).to_have_count(0)
