@@ -138,7 +138,7 @@ def test_states_come_change_and_are_told_in_words(page: Page, proxy: Proxy) -> N
 
 def test_a_lost_connection_is_seen_and_mends_itself(page: Page, proxy: Proxy) -> None:
     state(page, "101", "free")
-    expect(page.locator("[data-banner]")).to_be_hidden()
+    expect(page.locator("[data-banner=lost]")).to_be_hidden()
     page.evaluate(
         """() => { window.seen = []; new MutationObserver(() => window.seen.push(document.querySelector('[data-live]').dataset.live))
         .observe(document.querySelector('[data-live]'), {attributeFilter: ['data-live']}); }"""
@@ -151,8 +151,27 @@ def test_a_lost_connection_is_seen_and_mends_itself(page: Page, proxy: Proxy) ->
     assert page.evaluate("window.seen") == ["lost", "connected"]
     assert proxy.paths.get(timeout=10) != first
     proxy.stop()
-    expect(page.locator("[data-banner]")).to_be_visible()
+    expect(page.locator("[data-banner=lost]")).to_be_visible()
     state(page, "101", "unknown")
+
+
+def test_a_pbx_out_of_reach_is_not_shown_as_one_where_nobody_speaks(page: Page, proxy: Proxy) -> None:
+    state(page, "101", "free")
+    away, nobody, pill = page.locator("[data-banner=away]"), page.locator(".activity-none"), page.locator("[data-status]")
+    proxy.tell(extensions={"101": ExtensionState(state="unregistered", since=NOW)}, connected=False)
+    expect(away).to_be_visible()
+    expect(pill).not_to_have_text("Live")
+    expect(nobody).to_be_hidden()
+    proxy.change("102", "unregistered")  # what comes meanwhile says nothing of it
+    proxy.connected = False
+    proxy.forget()
+    proxy.drop()
+    state(page, "102", "unregistered")
+    expect(away).to_be_visible()
+    proxy.tell(extensions={"101": ExtensionState(state="free", since=NOW)}, connected=True)
+    expect(away).to_be_hidden()
+    expect(pill).to_have_text("Live")
+    expect(nobody).to_be_visible()
 
 
 def test_a_page_that_was_away_is_told_what_it_missed(page: Page, proxy: Proxy) -> None:
@@ -206,8 +225,8 @@ def test_a_panel_that_takes_the_question_for_a_token_and_does_not_answer_is_aske
 
     page.route("**/live/token", answer)
     proxy.drop()
-    expect(page.locator("[data-banner]")).to_be_visible()
-    expect(page.locator("[data-banner]")).to_be_hidden(timeout=30_000)
+    expect(page.locator("[data-banner=lost]")).to_be_visible()
+    expect(page.locator("[data-banner=lost]")).to_be_hidden(timeout=30_000)
     assert len(asked) == 2
 
 
@@ -284,7 +303,7 @@ def test_what_goes_on_is_forgotten_with_the_connection_and_resumed(page: Page, p
     expect(page.locator("[data-live]")).to_have_attribute("data-live", "connected")
     expect(calls).to_contain_text("0891234")
     proxy.stop()
-    expect(page.locator("[data-banner]")).to_be_visible()
+    expect(page.locator("[data-banner=lost]")).to_be_visible()
     expect(calls).not_to_contain_text("0891234")
 
 

@@ -16,14 +16,15 @@ const LOST = "The connection is lost: try again when it is back.";
  *
  * `takeToken()` answers a promise of `{token, url}`, or of null where the person is logged out.
  * `handlers`: `snapshot(picture)`, `change(sections)`, `lost()`, `loggedOut()`. A picture has all the sections of
- * `centralino.contract.live`, a change those in which something is new, each name → entry; null is no more.
+ * `centralino.contract.live`, a change those in which something is new, each name → entry; null is no more. `connected`
+ * of either says whether the PBX is within reach; of a change, where that is new.
  */
 export class Connection {
   #takeToken;
   #handlers;
   #socket = null;
   #sequence = null; // of the last message, also that of a connection that is lost
-  #picture = {}; // as of that message
+  #picture = {}; // as of that message: its sections, and `connected`
   #asked = 0;
   #answers = new Map(); // an action's id → what its promise waits for
   #resuming = false;
@@ -88,6 +89,7 @@ export class Connection {
       case "snapshot":
         this.#sequence = message.seq;
         this.#picture = Object.fromEntries(SECTIONS.map((section) => [section, message[section] ?? {}]));
+        this.#picture.connected = message.connected;
         this.#arrived();
         break;
       case "heartbeat":
@@ -131,6 +133,7 @@ export class Connection {
   }
 
   #merge(change) {
+    this.#picture.connected = change.connected ?? this.#picture.connected;
     for (const section of SECTIONS) {
       for (const [name, entry] of Object.entries(change[section] ?? {})) {
         if (entry === null) delete this.#picture[section][name];

@@ -9,7 +9,7 @@ import { Wishes } from "./wishes.js";
 const TOKEN_TIME = 10_000; // a connection that died while the machine slept may leave a question unanswered for minutes
 
 const root = document.querySelector("[data-live]");
-const banner = root.querySelector("[data-banner]");
+const banners = root.querySelectorAll("[data-banner]");
 const status = root.querySelector("[data-status]");
 const grid = new Grid(root);
 const asking = new Asking(root, (action) => connection.act(action));
@@ -19,8 +19,13 @@ const wishes = new Wishes(root, asking);
 function show(connection) {
   if (root.dataset.live === connection) return;
   root.dataset.live = connection;
-  banner.hidden = connection !== "lost";
+  for (const banner of banners) banner.hidden = banner.dataset.banner !== connection;
   status.textContent = status.dataset[connection];
+}
+
+// The proxy answers; whether it has the tenant's PBX within reach, too.
+function reach(connected) {
+  show(connected ? "connected" : "away");
 }
 
 async function takeToken() {
@@ -41,9 +46,10 @@ const connection = new Connection(takeToken, {
     grid.snapshot(picture.extensions);
     activity.snapshot(picture);
     wishes.snapshot(picture.extensions);
-    show("connected");
+    reach(picture.connected);
   },
   change(sections) {
+    if ("connected" in sections) reach(sections.connected);
     grid.change(sections.extensions);
     activity.change(sections);
     wishes.change(sections.extensions);
