@@ -60,11 +60,13 @@ class Exchange:
         if picture is not None:
             picture.stop()
         self._correct(self._boards.lose(connection.server.name, now_ms()))
+        self._feeds.reach_changed()
         self._feeds.settle()
 
     def forget(self, server: str) -> None:
         """Drop what a PBX told that is not configured any more."""
         self._tell(self._boards.forget(server, now_ms()))
+        self._feeds.reach_changed()
         self._feeds.settle()
 
     def received(self, connection: Connection, messages: Iterable[Message]) -> None:
@@ -120,12 +122,15 @@ class Exchange:
             picture.want()
 
     def _listed(self, server: str, action: str, messages: list[Message]) -> None:
+        reached = self._boards.reaches(server)
         try:
             changes = self._boards.listed(server, action, messages, now_ms())
         except Exception as error:  # noqa: BLE001 - whatever it is: the other lists are to come, and this one again
             self._complain(server, action, error)
             return
         self._correct(changes)
+        if self._boards.reaches(server) != reached:
+            self._feeds.reach_changed()
         self._feeds.settle()
 
     def _complain(self, server: str, what: str, error: Exception) -> None:

@@ -211,6 +211,25 @@ def test_a_slow_reader_loses_its_place_and_is_brought_back_by_a_snapshot(run: Ru
     run(scene)
 
 
+def test_a_tenant_without_extensions_is_told_of_reach_too(run: Run) -> None:
+    """It may be on any PBX, and no extension of its own changes with one."""
+
+    async def scene(stage: Stage) -> None:
+        async with stage.live(199) as browser:
+            assert (await message(browser))["connected"] is True
+            await stage.pbx02.stop()
+            assert (await message(browser))["connected"] is False
+            async with stage.live(199) as later:
+                assert (await message(later))["connected"] is False
+                await stage.pbx02.start()
+                for each in (browser, later):
+                    assert (await message(each))["connected"] is True
+            async with stage.live(199) as later:
+                assert (await message(later))["connected"] is True
+
+    run(scene)
+
+
 def test_clients_of_amiws_format_learn_of_a_pbx_that_goes_and_comes_back(run: Run) -> None:
     async def scene(stage: Stage) -> None:
         async with stage.amiws(175) as browser:

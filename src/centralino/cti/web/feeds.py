@@ -242,6 +242,12 @@ class Feeds:
             feed.change(section, keys)
             self._dirty.add(feed)
 
+    def reach_changed(self) -> None:
+        """Have all pages told that their PBX is lost or found again, where it is theirs: also if nothing else changed."""
+        for feed in self._live.values():
+            feed.change("extensions", set())
+            self._dirty.add(feed)
+
     def restated(self, tenant: int, numbers: Iterable[str]) -> None:
         """Tell in amiws' format what extensions do where no event has told it."""
         feed = self._amiws.get(tenant)
