@@ -51,6 +51,8 @@ class Feed(ABC):
         """All clients."""
         self.readers: set[Reader] = set()
         """Those that keep up."""
+        self.end: asyncio.TimerHandle | None = None
+        """When it ends, while it has no clients."""
         self._boards = boards
 
     @abstractmethod
@@ -203,6 +205,8 @@ class Feeds:
             feed = self._live.setdefault(tenant, LiveFeed(tenant, self._boards))
         else:
             feed = self._amiws.setdefault(tenant, AmiwsFeed(tenant, self._boards, self.server_ids))
+        if feed.end is not None:
+            feed.end.cancel()
         feed.clients.add(client)
         feed.readers.add(client)
         missed = feed.resume(since) if since is not None and isinstance(feed, LiveFeed) else None
@@ -216,7 +220,7 @@ class Feeds:
         if feed.clients:
             return
         if isinstance(feed, LiveFeed):
-            asyncio.get_running_loop().call_later(LINGER, self._end, feed)
+            feed.end = asyncio.get_running_loop().call_later(LINGER, self._end, feed)
         else:
             self._end(feed)
 
@@ -228,8 +232,6 @@ class Feeds:
                 reader.write(data)
 
     def _end(self, feed: Feed) -> None:
-        if feed.clients:
-            return
         self._dirty.discard(feed)
         feeds: dict[int, LiveFeed] | dict[int, AmiwsFeed] = self._live if isinstance(feed, LiveFeed) else self._amiws
         if feeds.get(feed.tenant) is feed:
