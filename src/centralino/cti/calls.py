@@ -261,10 +261,10 @@ class Calls:
         state = "held" if "held" in states else "up" if states == {"up"} else "ringing"
         former = self.shelf.get(tenant, key)
         if former is None:
-            # A call that is found, not watched, began when its oldest channel did.
             began = min(channel.since for channel in channels)
         else:
-            began = former.since if former.state == state else now
+            # A call that is found, not watched, began when its oldest channel did, which need not be listed first.
+            began = min(former.since, now) if former.state == state else now
         return self.shelf.put(server, tenant, key, Call(state=state, since=began, parties=tuple(parties)))
 
 

@@ -344,3 +344,15 @@ def test_who_is_found_in_a_conference_has_been_there_since_he_answered() -> None
     made.rooms.conference("pbx01", event("ConfbridgeJoin", **room), now)
     made.rooms.replace_conferences("pbx01", [event("ConfbridgeList", **room, AnsweredTime="65")], now + 9)
     assert dump(made, "conferences")["8000"]["participants"][0]["since"] == now
+
+
+@pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
+def test_a_found_call_began_with_its_oldest_channel_in_whatever_order_they_are_listed(order: slice) -> None:
+    made = boards()
+    listed = [
+        event("CoreShowChannel", Channel=channel, Uniqueid=unique, Linkedid="1", ChannelState="6", Duration=duration)
+        for channel, unique, duration in ((ANNA, "1", "00:01:00"), (BERT, "2", "00:00:50"))
+    ][order]
+    made.calls.replace("pbx01", listed, 100_000)
+    (call,) = dump(made, "calls").values()
+    assert call["since"] == 40_000
