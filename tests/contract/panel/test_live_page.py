@@ -26,6 +26,7 @@ from centralino.contract.live import (
     State,
     Waiting,
 )
+from centralino.panel.models import Tenant
 from tests.contract.panel.live_proxy import Proxy
 from tests.ports import free_port
 from tests.unit.panel import environment
@@ -157,7 +158,11 @@ def test_a_lost_connection_is_seen_and_mends_itself(page: Page, proxy: Proxy) ->
 
 def test_a_pbx_out_of_reach_is_not_shown_as_one_where_nobody_speaks(page: Page, proxy: Proxy) -> None:
     state(page, "101", "free")
-    away, nobody, pill = page.locator("[data-banner=away]"), page.locator(".activity-none"), page.locator("[data-status]")
+    away, nobody, pill = (
+        page.locator("[data-banner=away]"),
+        page.locator(".activity-none"),
+        page.locator("[data-status]"),
+    )
     proxy.tell(extensions={"101": ExtensionState(state="unregistered", since=NOW)}, connected=False)
     expect(away).to_be_visible()
     expect(pill).not_to_have_text("Live")
@@ -257,6 +262,24 @@ def test_a_page_whose_session_ended_goes_to_the_log_in(page: Page, proxy: Proxy)
     page.context.clear_cookies()
     proxy.drop()
     page.wait_for_selector("input[name=password]")
+
+
+def test_a_page_that_is_carried_out_of_its_networks_says_so_once_and_goes_on_when_it_is_back(
+    page: Page, proxy: Proxy
+) -> None:
+    """From an address that is never banned, say: it loaded itself anew, and was refused, as fast as the panel answered."""
+    state(page, "101", "free")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/live" in request.url else None)
+    Tenant.objects.filter(id=175).update(networks=["192.0.2.0/24"])
+    proxy.drop()
+    expect(page.locator("[data-banner=refused]")).to_contain_text("ask your administrator")
+    page.wait_for_timeout(1500)
+    assert len(asked) == 1
+    Tenant.objects.filter(id=175).update(networks=[])
+    page.evaluate("window.dispatchEvent(new Event('online'))")
+    state(page, "101", "free")
+    expect(page.locator("[data-banner=refused]")).to_be_hidden()
 
 
 NOW = int(time.time() * 1000)

@@ -14,8 +14,8 @@ const LOST = "The connection is lost: try again when it is back.";
 /**
  * Keeps a tenant's picture coming until the page goes away.
  *
- * `takeToken()` answers a promise of `{token, url}`, or of null where the person is logged out.
- * `handlers`: `snapshot(picture)`, `change(sections)`, `lost()`, `loggedOut()`. A picture has all the sections of
+ * `takeToken()` answers a promise of `{token, url}`, or of null where there is none for this page.
+ * `handlers`: `snapshot(picture)`, `change(sections)`, `lost()`, `refused()`. A picture has all the sections of
  * `centralino.contract.live`, a change those in which something is new, each name → entry; null is no more. `connected`
  * of either says whether the PBX is within reach; of a change, where that is new.
  */
@@ -57,7 +57,7 @@ export class Connection {
     }
     if (attempt !== this.#attempt) return;
     if (access === null) {
-      this.#handlers.loggedOut();
+      this.#handlers.refused();
       return;
     }
     this.#connect(access);

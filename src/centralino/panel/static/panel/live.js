@@ -15,6 +15,7 @@ const grid = new Grid(root);
 const asking = new Asking(root, (action) => connection.act(action));
 const activity = new Activity(root, asking);
 const wishes = new Wishes(root, asking);
+let refusal = ""; // why the panel gives no token, where that is not for a log-out
 
 function show(connection) {
   if (root.dataset.live === connection) return;
@@ -35,6 +36,12 @@ async function takeToken() {
     body: new URLSearchParams({ tenant: root.dataset.tenant }),
     signal: AbortSignal.timeout(TOKEN_TIME),
   });
+  refusal = "";
+  if (response.status === 403 && response.headers.get("Content-Type") === "application/json") {
+    // Not from this address, which a new page would not change: asked again when the network is another one.
+    refusal = (await response.json()).error;
+    return null;
+  }
   // 403: the form's token is from before a log-out in another tab; 404: the tenant is gone. Only a new page helps.
   if ([401, 403, 404].includes(response.status)) return null;
   if (!response.ok) throw new Error(`token: ${response.status}`);
@@ -60,8 +67,13 @@ const connection = new Connection(takeToken, {
     wishes.forget();
     show("lost");
   },
-  loggedOut() {
-    window.location.reload();
+  refused() {
+    if (!refusal) {
+      window.location.reload();
+      return;
+    }
+    root.querySelector("[data-refusal]").textContent = `${refusal[0].toUpperCase()}${refusal.slice(1)}.`;
+    show("refused");
   },
 });
 connection.open();
