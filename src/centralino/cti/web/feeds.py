@@ -245,7 +245,7 @@ class Feeds:
             self._dirty.add(feed)
 
     def reach_changed(self) -> None:
-        """Have all pages told that their PBX is lost or found again, where it is theirs: also if nothing else changed."""
+        """Have pages told whether their PBX is within reach, also where nothing else has changed."""
         for feed in self._live.values():
             feed.change("extensions", set())
             self._dirty.add(feed)
