@@ -333,6 +333,7 @@ def test_a_caller_of_higher_priority_moves_the_others_back() -> None:
     )
     assert tell("QueueCallerLeave", "0893", 1, 5) == [("0891", 1, 1), ("0892", 2, 2)]
 
+
 def test_who_is_found_in_a_conference_has_been_there_since_he_answered() -> None:
     """At most: no list of Asterisk tells when he came in; one that joins under our eyes is there since then."""
     made, now = boards(), 10_000_000
