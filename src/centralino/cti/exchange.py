@@ -18,7 +18,8 @@ from centralino.cti.web.feeds import Feeds
 
 log = logging.getLogger(__name__)
 
-_ASKS_FOR_PICTURE: Final = frozenset(("FullyBooted", "Reload"))
+_ASKS_FOR_PICTURE: Final = frozenset(("FullyBooted", "Reload", "AttendedTransfer"))
+"""After the last, who waits in a queue or speaks in a conference may be another, of whom no event tells."""
 
 _MOST_COMPLAINTS: Final = 1000
 
@@ -107,8 +108,7 @@ class Exchange:
                 self._tell({section: changes})
         elif name == "ExtensionStatus":
             self._hint(picture, server, message, now)
-        elif name in _ASKS_FOR_PICTURE or (name == "AttendedTransfer" and message.headers.get("DestType") == "App"):
-            # Who is transferred to a queue or a conference is there in place of another channel, which no event tells.
+        elif name in _ASKS_FOR_PICTURE:
             picture.want()
 
     def _hint(self, picture: Picture, server: str, message: Message, now: int) -> None:

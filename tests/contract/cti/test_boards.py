@@ -206,7 +206,7 @@ def test_a_call_from_ring_to_hang_up(run: Run) -> None:
 
 
 def test_who_is_transferred_to_a_queue_takes_the_others_place_in_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As Asterisk 22 tells it: no event of the queue's, and the leave that is to come names another channel."""
+    """As Asterisk 22.10 tells it: no event of the queue's, and a leave that may name another channel."""
     monkeypatch.setattr("centralino.cti.pictures.SPACING", 0.1)
     place = {"Queue": "t175-sales", "Position": "1", "CallerIDNum": "101", "Channel": ANNA}
     taken = place | {"CallerIDNum": "0891", "Channel": "Local/_attended@transfer/m-00000001;2", "Wait": "5"}
@@ -218,7 +218,7 @@ def test_who_is_transferred_to_a_queue_takes_the_others_place_in_it(run: Run, mo
             (waiting,) = (await message(browser))["queues"]["sales"]["waiting"]
             assert waiting["number"] == "101"
             stage.pbx01.listed["QueueStatus"] = [("QueueEntry", taken)]
-            stage.pbx01.send(event("AttendedTransfer", Result="Success", DestType="App", DestApp="Queue"))
+            stage.pbx01.send(event("AttendedTransfer", Result="Success", DestType="Bridge"))
             (waiting,) = (await message(browser, within=5))["queues"]["sales"]["waiting"]
             assert waiting["number"] == "0891"
             stage.pbx01.send(event("QueueCallerLeave", **taken))
