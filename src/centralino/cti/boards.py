@@ -51,6 +51,10 @@ class Boards:
         server = self.extensions.server_of(tenant)
         return server is not None and server not in self._lost
 
+    def reaches(self, server: str) -> bool:
+        """Tell whether a PBX is within reach, and has told all."""
+        return server not in self._lost
+
     def expect(self, server: str) -> None:
         """Note a PBX that is configured; it counts as lost until it has told all."""
         self._lost.add(server)
@@ -61,10 +65,7 @@ class Boards:
         match action:
             case "ExtensionStateList":
                 changes = self.extensions.replace(server, filter(None, map(hint_of, messages)), now)
-                if server in self._lost:
-                    self._lost.discard(server)
-                    # Also those of whom nothing changed learn that the picture is true again.
-                    merge(changes, {tenant: set() for tenant in self.extensions.tenants_of(server)})
+                self._lost.discard(server)
             case "PresenceStateList":
                 changes = self.forwards.replace(server, messages)
             case "BridgeList":
@@ -84,7 +85,6 @@ class Boards:
         self._lost.add(server)
         changes = self.extensions.lose(server, now)
         merge(changes, self.forwards.replace(server, []))
-        merge(changes, {tenant: set() for tenant in self.extensions.tenants_of(server)})
         return {"extensions": changes, **self._empty(server, now)}
 
     def forget(self, server: str, now: int) -> dict[str, Changes]:

@@ -230,7 +230,7 @@ class Calls:
             if not members:
                 del self._linked[server, *side]
                 self._part(server, side[1])
-            merge(changes, self._tell(server, *side, sorted(members), now))
+            merge(changes, self._tell(server, *side, sorted(members, key=_age), now))
         return changes
 
     def _part(self, server: str, call: str) -> None:
@@ -261,10 +261,10 @@ class Calls:
         state = "held" if "held" in states else "up" if states == {"up"} else "ringing"
         former = self.shelf.get(tenant, key)
         if former is None:
-            # A call that is found, not watched, began when its oldest channel did.
             began = min(channel.since for channel in channels)
         else:
-            began = former.since if former.state == state else now
+            # A call that is found, not watched, began when its oldest channel did, which need not be listed first.
+            began = min(former.since, now) if former.state == state else now
         return self.shelf.put(server, tenant, key, Call(state=state, since=began, parties=tuple(parties)))
 
 
@@ -278,11 +278,21 @@ def text(value: str | None) -> str:
     return "" if value is None or value == "<unknown>" else value
 
 
+def whole_number(value: str) -> int:
+    """Return a header's whole number, 0 for what is none."""
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else 0  # noqa: PLR2004 - a billion
+
+
 def _is_known(channel: Channel, headers: Mapping[str, str]) -> bool:
     try:
         return bool(_TOLD(headers) == channel[:7])
     except KeyError:
         return False
+
+
+def _age(unique: str) -> tuple[int, str]:
+    """Return what sorts channels by when they began: a Uniqueid is a time and a number, which both only grow."""
+    return len(unique), unique
 
 
 def _state(channel: Channel) -> Literal["dialling", "ringing", "up", "held"]:

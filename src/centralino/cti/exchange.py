@@ -18,7 +18,8 @@ from centralino.cti.web.feeds import Feeds
 
 log = logging.getLogger(__name__)
 
-_ASKS_FOR_PICTURE: Final = frozenset(("FullyBooted", "Reload"))
+_ASKS_FOR_PICTURE: Final = frozenset(("FullyBooted", "Reload", "AttendedTransfer"))
+"""After the last, who waits in a queue or speaks in a conference may be another, of whom no event tells."""
 
 _MOST_COMPLAINTS: Final = 1000
 
@@ -59,12 +60,14 @@ class Exchange:
         picture = self._pictures.pop(connection, None)
         if picture is not None:
             picture.stop()
-        self._tell(self._boards.lose(connection.server.name, now_ms()))
+        self._correct(self._boards.lose(connection.server.name, now_ms()))
+        self._feeds.reach_changed()
         self._feeds.settle()
 
     def forget(self, server: str) -> None:
         """Drop what a PBX told that is not configured any more."""
         self._tell(self._boards.forget(server, now_ms()))
+        self._feeds.reach_changed()
         self._feeds.settle()
 
     def received(self, connection: Connection, messages: Iterable[Message]) -> None:
@@ -119,12 +122,15 @@ class Exchange:
             picture.want()
 
     def _listed(self, server: str, action: str, messages: list[Message]) -> None:
+        reached = self._boards.reaches(server)
         try:
             changes = self._boards.listed(server, action, messages, now_ms())
         except Exception as error:  # noqa: BLE001 - whatever it is: the other lists are to come, and this one again
             self._complain(server, action, error)
             return
-        self._tell(changes)
+        self._correct(changes)
+        if self._boards.reaches(server) != reached:
+            self._feeds.reach_changed()
         self._feeds.settle()
 
     def _complain(self, server: str, what: str, error: Exception) -> None:
@@ -140,3 +146,9 @@ class Exchange:
         for section, tenants in changes.items():
             for tenant, keys in tenants.items():
                 self._feeds.changed(tenant, section, keys)
+
+    def _correct(self, changes: Mapping[str, Changes]) -> None:
+        """Tell what no event has told: clients of amiws' format know extensions by events alone."""
+        self._tell(changes)
+        for tenant, numbers in changes.get("extensions", {}).items():
+            self._feeds.restated(tenant, numbers)

@@ -14,9 +14,17 @@ class _Formatter(logging.Formatter):
         return f"<{_PRIORITIES.get(record.levelname, 6)}>{text}"
 
 
+_STRANGERS = (
+    # Frames that are none, which anybody may send before any token; picows has closed with 1002.
+    "WS parser error",
+    # Whoever connects and leaves, a port scan, say; aiofastnet reports it with an exception that cannot be printed.
+    "SSL handshake failed",
+)
+
+
 def tells_of_us(record: logging.LogRecord) -> bool:
-    """Leave out the frames that are none, which anybody may send before any token; picows has closed with 1002."""
-    return not record.getMessage().startswith("WS parser error")
+    """Leave out what strangers can cause as often as they like."""
+    return not record.getMessage().startswith(_STRANGERS)
 
 
 def set_up() -> None:

@@ -64,6 +64,8 @@ class Picture:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._asked = -SPACING
+        self._wanted = False
+        """Whether there is a wish that came after the lists under way were asked for."""
         self._open: dict[str, _List] = {}
         self._participants: list[Message] = []
 
@@ -74,13 +76,17 @@ class Picture:
     def stop(self) -> None:
         """Forget the question: the PBX is gone."""
         self._open.clear()
+        self._wanted = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def want(self) -> None:
-        """Ask soon; many wishes make one question."""
-        self._schedule(max(DEBOUNCE, self._asked + SPACING - self._loop.time()))
+        """Ask soon; many wishes make one question, and what is under way is heard out first."""
+        if self._open:
+            self._wanted = True
+        else:
+            self._schedule(max(DEBOUNCE, self._asked + SPACING - self._loop.time()))
 
     def event(self, message: Message) -> None:
         """Let a live event correct what a list under way has said already."""
@@ -122,6 +128,8 @@ class Picture:
             self._taken(_ROOM, self._participants)
         if not self._open:
             self._schedule(PERIOD)
+            if self._wanted:
+                self.want()
 
     def _send(self, action: str, fields: dict[str, str] | None = None) -> None:
         self._open[self._connection.send(action, fields or {})] = _List(action)
@@ -129,6 +137,7 @@ class Picture:
     def _ask(self) -> None:
         self._timer = None
         self._open.clear()
+        self._wanted = False
         self._asked = self._loop.time()
         for action in LISTS:
             self._send(action)

@@ -5,7 +5,7 @@ from typing import Final
 
 from centralino.contract.live import Agent, Queue, State, Waiting
 from centralino.cti.ami.message import Message
-from centralino.cti.calls import ExtensionOf, text
+from centralino.cti.calls import ExtensionOf, text, whole_number
 from centralino.cti.sections import Changes, Shelf
 from centralino.cti.tenancy import NUMBER, own_name, tenant_of
 
@@ -37,6 +37,19 @@ class _Content:
         self.members: dict[str, Agent] = {}
         self.callers: dict[str, Waiting] = {}
 
+    def leave(self, channel: str) -> Waiting | None:
+        """Take a caller out; those behind move up."""
+        gone = self.callers.pop(channel, None)
+        if gone is not None:
+            self.move(gone.position, -1)
+        return gone
+
+    def move(self, first: int, by: int) -> None:
+        """Move the callers from a position on."""
+        for channel, caller in self.callers.items():
+            if caller.position >= first:
+                self.callers[channel] = caller.model_copy(update={"position": caller.position + by})
+
 
 class Queues:
     """All queues; names are without the tenant's prefix."""
@@ -67,7 +80,7 @@ class Queues:
             if message.name == "QueueMember":
                 self._take(content, name, message, now)
             elif message.name == "QueueEntry":
-                began = now - 1000 * _number(message.headers.get("Wait", ""))
+                began = now - 1000 * whole_number(message.headers.get("Wait", ""))
                 known = former.get(name, _Content()).callers.get(message.headers.get("Channel", ""))
                 self._take(content, name, message, known.since if known else began)
         self._queues[server] = queues
@@ -79,17 +92,19 @@ class Queues:
         channel, interface = headers.get("Channel", ""), headers.get("Interface") or headers.get("Location", "")
         match message.name:
             case "QueueCallerJoin" | "QueueEntry":
+                position = whole_number(headers.get("Position", ""))
+                known = content.leave(channel)
+                if message.name == "QueueCallerJoin":
+                    # One of higher priority does not come last.
+                    content.move(position, 1)
                 content.callers[channel] = Waiting(
                     number=text(headers.get("CallerIDNum")),
                     name=text(headers.get("CallerIDName")),
-                    position=_number(headers.get("Position", "")),
-                    since=now,
+                    position=position,
+                    since=known.since if known else now,
                 )
             case "QueueCallerLeave" | "QueueCallerAbandon":
-                gone = content.callers.pop(channel, None)
-                for key, caller in content.callers.items():
-                    if gone is not None and caller.position > gone.position:
-                        content.callers[key] = caller.model_copy(update={"position": caller.position - 1})
+                content.leave(channel)
             case "QueueMemberRemoved":
                 content.members.pop(interface, None)
             case _:
@@ -117,7 +132,3 @@ class Queues:
 
     def _tell(self, server: str, name: str, content: _Content) -> Changes:
         return self.shelf.put(server, tenant_of(name) or 0, own_name(name), self._queue(content))
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0  # noqa: PLR2004 - a billion

@@ -5,7 +5,7 @@ from typing import Final
 
 from centralino.contract.live import Conference, Parked, Participant
 from centralino.cti.ami.message import Message
-from centralino.cti.calls import ExtensionOf, endpoint_of, text
+from centralino.cti.calls import ExtensionOf, endpoint_of, text, whole_number
 from centralino.cti.sections import Changes, Shelf
 from centralino.cti.tenancy import own_name, tenant_of, tenant_of_channel
 
@@ -73,7 +73,8 @@ class Rooms:
                 continue
             known = former.get(name, {}).get(channel)
             muted = message.headers.get("Muted") == "Yes"
-            since = known.since if known else now
+            # Found, not watched: he answered then, and came in then or later.
+            since = known.since if known else now - 1000 * whole_number(message.headers.get("AnsweredTime", ""))
             rooms.setdefault(name, {})[channel] = self._participant(tenant, message, muted=muted, since=since)
         self._members[server] = rooms
         values = [(tenant_of(name) or 0, own_name(name), _conference(members)) for name, members in rooms.items()]
@@ -85,8 +86,7 @@ class Rooms:
         space = headers.get("ParkingSpace", "")
         if tenant is None or not space:
             return None
-        duration = headers.get("ParkingDuration", "")
-        waited = 1000 * int(duration) if duration.isascii() and duration.isdigit() and len(duration) < 8 else 0  # noqa: PLR2004
+        waited = 1000 * whole_number(headers.get("ParkingDuration", ""))
         known = self.parked.get(tenant, space)
         parked = Parked(
             **self._party(tenant, headers.get("ParkeeChannel", "")),

@@ -76,10 +76,6 @@ class Extensions:
         servers = Counter(extension.server for extension in self.of(tenant).values())
         return servers.most_common(1)[0][0] if servers else None
 
-    def tenants_of(self, server: str) -> set[int]:
-        """Return the tenants that have extensions on a PBX."""
-        return {t for t, extensions in self._tenants.items() if any(e.server == server for e in extensions.values())}
-
     def server_of_extension(self, tenant: int, number: str) -> str | None:
         """Return the PBX that an extension is on."""
         extension = self.of(tenant).get(number)

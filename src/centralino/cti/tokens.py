@@ -231,20 +231,17 @@ class Gatekeeper:
 
     async def _fetch_for_unknown(self) -> None:
         now = asyncio.get_running_loop().time()
-        if self._fetching is None and now - self._last_for_unknown < UNKNOWN_KEY_INTERVAL:
+        under_way = self._fetching is not None and not self._fetching.done()
+        if not under_way and now - self._last_for_unknown < UNKNOWN_KEY_INTERVAL:
             return
         self._last_for_unknown = now
         await self._fetch()
 
     async def _fetch(self) -> bool:
         """Fetch once, however many ask at the same time."""
-        if self._fetching is None:
+        if self._fetching is None or self._fetching.done():
             self._fetching = asyncio.create_task(self._fetch_now())
-        try:
-            return await asyncio.shield(self._fetching)
-        finally:
-            if self._fetching is not None and self._fetching.done():
-                self._fetching = None
+        return await asyncio.shield(self._fetching)
 
     async def _fetch_now(self) -> bool:
         url = f"{self._panel.url}{_PATH}"

@@ -15,6 +15,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as Connecting  # noqa: N812 - a class that is named as a function
 
 from centralino.cti.config import Config, load
+from centralino.cti.pictures import LISTS
 from centralino.cti.service import Service
 from centralino.cti.tokens import Keys
 from tests.benchmarks.cti.fake_ami import SECRET, FakeAmi
@@ -104,6 +105,11 @@ async def until(condition: Callable[[], bool], within: float = 30.0) -> None:
             await asyncio.sleep(0.01)
 
 
+def told_all(pbx: FakeAmi) -> bool:
+    """Tell whether it has been asked for the whole picture, and so has answered from what it was before the test."""
+    return any(action["Action"] == LISTS[-1] for action in pbx.sent)
+
+
 @asynccontextmanager
 async def stage(folder: Path) -> AsyncIterator[Stage]:
     """Bring everything up, and down again."""
@@ -121,7 +127,7 @@ async def stage(folder: Path) -> AsyncIterator[Stage]:
     made.service = Service(made.config_path, config, Keys(folder / "keys.json"))
     await made.service.start()
     try:
-        await until(lambda: made.service.health()["status"] == "ok")
+        await until(lambda: made.service.health()["status"] == "ok" and all(map(told_all, (pbx01, pbx02))))
         yield made
     finally:
         await made.service.stop()

@@ -281,6 +281,26 @@ def test_the_panel_may_be_away_and_its_keys_change(run: Run) -> None:
     run(scene)
 
 
+def test_who_leaves_while_keys_are_fetched_makes_no_later_question_an_old_answer(run: Run, monkeypatch: Any) -> None:
+    monkeypatch.setattr("centralino.cti.tokens.UNKNOWN_KEY_INTERVAL", 0.0)
+
+    async def scene(stage: Stage) -> None:
+        assert stage.service._gatekeeper is not None  # noqa: SLF001 - nobody outside leaves in this very moment
+        gatekeeper = stage.service._gatekeeper[1]  # noqa: SLF001
+        before = stage.panel.requests
+        leaving = asyncio.create_task(gatekeeper.claims(Signer().token(175)))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        leaving.cancel()
+        await until(lambda: stage.panel.requests > before)
+        await asyncio.sleep(0.3)
+        stage.panel.signers.append(Signer())
+        claims = await gatekeeper.claims(stage.panel.signers[-1].token(175))
+        assert claims.tenant == 175
+
+    run(scene)
+
+
 def test_a_wrong_file_is_refused_at_reload_and_the_running_one_kept(run: Run, caplog: pytest.LogCaptureFixture) -> None:
     async def scene(stage: Stage) -> None:
         async with stage.live(175) as browser:

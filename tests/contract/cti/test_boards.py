@@ -3,6 +3,8 @@
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import pytest
+
 from tests.benchmarks.cti.fake_ami import event
 from tests.contract.cti.conftest import Stage, message, silence
 
@@ -199,6 +201,28 @@ def test_a_call_from_ring_to_hang_up(run: Run) -> None:
                 tell("Hangup", "6", "101", unique, who)
                 assert None in (await message(browser))["calls"].values()
             await silence(other)
+
+    run(scene)
+
+
+def test_who_is_transferred_to_a_queue_takes_the_others_place_in_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Asterisk 22.10 tells it: no event of the queue's, and a leave that may name another channel."""
+    monkeypatch.setattr("centralino.cti.pictures.SPACING", 0.1)
+    place = {"Queue": "t175-sales", "Position": "1", "CallerIDNum": "101", "Channel": ANNA}
+    taken = place | {"CallerIDNum": "0891", "Channel": "Local/_attended@transfer/m-00000001;2", "Wait": "5"}
+
+    async def scene(stage: Stage) -> None:
+        async with stage.live(175) as browser:
+            await message(browser)
+            stage.pbx01.send(event("QueueCallerJoin", **place))
+            (waiting,) = (await message(browser))["queues"]["sales"]["waiting"]
+            assert waiting["number"] == "101"
+            stage.pbx01.listed["QueueStatus"] = [("QueueEntry", taken)]
+            stage.pbx01.send(event("AttendedTransfer", Result="Success", DestType="Bridge"))
+            (waiting,) = (await message(browser, within=5))["queues"]["sales"]["waiting"]
+            assert waiting["number"] == "0891"
+            stage.pbx01.send(event("QueueCallerLeave", **taken))
+            assert (await message(browser))["queues"]["sales"]["waiting"] == []
 
     run(scene)
 

@@ -114,7 +114,7 @@ def test_an_error_of_ours_cuts_nobody_off(
     def fail(text: str) -> int:
         raise ValueError(text)
 
-    monkeypatch.setattr("centralino.cti.queues._number", fail)
+    monkeypatch.setattr("centralino.cti.queues.whole_number", fail)
     caller = {"Queue": "t175-sales", "Position": "a-secret"}
 
     async def scene(stage: Stage) -> None:
@@ -207,6 +207,48 @@ def test_a_slow_reader_loses_its_place_and_is_brought_back_by_a_snapshot(run: Ru
             stage.pbx01.set(178, "1000", 1)
             following = await message(slow)
             assert (following["type"], following["seq"]) == ("change", last["seq"] + 1)
+
+    run(scene)
+
+
+def test_a_tenant_without_extensions_is_told_of_reach_too(run: Run) -> None:
+    """It may be on any PBX, and no extension of its own changes with one."""
+
+    async def scene(stage: Stage) -> None:
+        async with stage.live(199) as browser:
+            assert (await message(browser))["connected"] is True
+            await stage.pbx02.stop()
+            assert (await message(browser))["connected"] is False
+            async with stage.live(199) as later:
+                assert (await message(later))["connected"] is False
+                await stage.pbx02.start()
+                for each in (browser, later):
+                    assert (await message(each))["connected"] is True
+            async with stage.live(199) as later:
+                assert (await message(later))["connected"] is True
+
+    run(scene)
+
+
+def test_clients_of_amiws_format_learn_of_a_pbx_that_goes_and_comes_back(run: Run) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.amiws(175) as browser:
+
+            async def told() -> tuple[int, str, str]:
+                document = await message(browser)
+                data = document["data"]
+                assert (data["Event"], data["Context"]) == ("ExtensionStatus", "t175-internal")
+                return document["server_id"], data["Exten"], data["Status"]
+
+            assert [await told(), await told()] == [(1, "101", "0"), (1, "102", "4")]
+            await stage.pbx01.stop()
+            assert await told() == (1, "101", "4")
+            stage.pbx01.hints[175, "102"] = 8
+            await stage.pbx01.start()
+            assert [await told(), await told()] == [(1, "101", "0"), (1, "102", "8")]
+            stage.pbx01.set(175, "101", 1)
+            assert await told() == (1, "101", "1")
+            await silence(browser)
 
     run(scene)
 

@@ -37,6 +37,8 @@ class Proxy:
         self.missed: str | None = None
         """The last change, for a page that was away."""
         self.states: dict[str, State] = {"101": "free", "102": "unregistered"}
+        self.connected = True
+        """Whether the tenant's PBX is within reach, as a snapshot says."""
         self._server: asyncio.Event
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),), daemon=True)
         self._ready = threading.Event()
@@ -69,7 +71,7 @@ class Proxy:
         if self.missed is not None and since == str(self._sequence - 1):
             return self.missed
         extensions = {number: self._since(state) for number, state in self.states.items()}
-        return SnapshotMessage(seq=self._sequence, extensions=extensions).model_dump_json()
+        return SnapshotMessage(seq=self._sequence, connected=self.connected, extensions=extensions).model_dump_json()
 
     @staticmethod
     def _since(state: State) -> ExtensionState:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from centralino.contract.live import (
     Agent,
@@ -26,6 +26,7 @@ from centralino.contract.live import (
     State,
     Waiting,
 )
+from centralino.panel.models import Tenant
 from tests.contract.panel.live_proxy import Proxy
 from tests.ports import free_port
 from tests.unit.panel import environment
@@ -138,7 +139,7 @@ def test_states_come_change_and_are_told_in_words(page: Page, proxy: Proxy) -> N
 
 def test_a_lost_connection_is_seen_and_mends_itself(page: Page, proxy: Proxy) -> None:
     state(page, "101", "free")
-    expect(page.locator("[data-banner]")).to_be_hidden()
+    expect(page.locator("[data-banner=lost]")).to_be_hidden()
     page.evaluate(
         """() => { window.seen = []; new MutationObserver(() => window.seen.push(document.querySelector('[data-live]').dataset.live))
         .observe(document.querySelector('[data-live]'), {attributeFilter: ['data-live']}); }"""
@@ -151,8 +152,31 @@ def test_a_lost_connection_is_seen_and_mends_itself(page: Page, proxy: Proxy) ->
     assert page.evaluate("window.seen") == ["lost", "connected"]
     assert proxy.paths.get(timeout=10) != first
     proxy.stop()
-    expect(page.locator("[data-banner]")).to_be_visible()
+    expect(page.locator("[data-banner=lost]")).to_be_visible()
     state(page, "101", "unknown")
+
+
+def test_a_pbx_out_of_reach_is_not_shown_as_one_where_nobody_speaks(page: Page, proxy: Proxy) -> None:
+    state(page, "101", "free")
+    away, nobody, pill = (
+        page.locator("[data-banner=away]"),
+        page.locator(".activity-none"),
+        page.locator("[data-status]"),
+    )
+    proxy.tell(extensions={"101": ExtensionState(state="unregistered", since=NOW)}, connected=False)
+    expect(away).to_be_visible()
+    expect(pill).not_to_have_text("Live")
+    expect(nobody).to_be_hidden()
+    proxy.change("102", "unregistered")  # what comes meanwhile says nothing of it
+    proxy.connected = False
+    proxy.forget()
+    proxy.drop()
+    state(page, "102", "unregistered")
+    expect(away).to_be_visible()
+    proxy.tell(extensions={"101": ExtensionState(state="free", since=NOW)}, connected=True)
+    expect(away).to_be_hidden()
+    expect(pill).to_have_text("Live")
+    expect(nobody).to_be_visible()
 
 
 def test_a_page_that_was_away_is_told_what_it_missed(page: Page, proxy: Proxy) -> None:
@@ -171,6 +195,44 @@ def test_a_page_that_was_away_is_told_what_it_missed(page: Page, proxy: Proxy) -
     state(page, "102", "held")
     proxy.change("101", "ringing")
     state(page, "101", "ringing")
+
+
+def test_a_page_in_the_background_stays_connected_and_one_that_slept_comes_back_at_once(
+    page: Page, proxy: Proxy
+) -> None:
+    """Browsers let timers of hidden pages come once a minute at most; each such minute was taken for a sleep."""
+    page.clock.install()
+    page.reload()
+    state(page, "101", "free")
+    while not proxy.paths.empty():
+        proxy.paths.get()
+    for name in ("busy", "held", "free"):
+        proxy.change("101", name)
+        state(page, "101", name)
+        page.clock.fast_forward(40_000)
+    page.wait_for_timeout(1000)
+    assert proxy.paths.empty()
+    page.clock.fast_forward(3_600_000)
+    assert "&since=3" in proxy.paths.get(timeout=10)
+    state(page, "101", "free")
+
+
+def test_a_panel_that_takes_the_question_for_a_token_and_does_not_answer_is_asked_again(
+    page: Page, proxy: Proxy
+) -> None:
+    state(page, "101", "free")
+    asked: list[Route] = []
+
+    def answer(route: Route) -> None:
+        asked.append(route)
+        if len(asked) > 1:
+            route.continue_()
+
+    page.route("**/live/token", answer)
+    proxy.drop()
+    expect(page.locator("[data-banner=lost]")).to_be_visible()
+    expect(page.locator("[data-banner=lost]")).to_be_hidden(timeout=30_000)
+    assert len(asked) == 2
 
 
 def test_a_hole_in_the_sequence_leads_to_a_new_snapshot(page: Page, proxy: Proxy) -> None:
@@ -200,6 +262,24 @@ def test_a_page_whose_session_ended_goes_to_the_log_in(page: Page, proxy: Proxy)
     page.context.clear_cookies()
     proxy.drop()
     page.wait_for_selector("input[name=password]")
+
+
+def test_a_page_that_is_carried_out_of_its_networks_says_so_once_and_goes_on_when_it_is_back(
+    page: Page, proxy: Proxy
+) -> None:
+    """From an address that is never banned, say: it loaded itself anew, and was refused, as fast as the panel answered."""
+    state(page, "101", "free")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/live" in request.url else None)
+    Tenant.objects.filter(id=175).update(networks=["192.0.2.0/24"])
+    proxy.drop()
+    expect(page.locator("[data-banner=refused]")).to_contain_text("ask your administrator")
+    page.wait_for_timeout(1500)
+    assert len(asked) == 1
+    Tenant.objects.filter(id=175).update(networks=[])
+    page.evaluate("window.dispatchEvent(new Event('online'))")
+    state(page, "101", "free")
+    expect(page.locator("[data-banner=refused]")).to_be_hidden()
 
 
 NOW = int(time.time() * 1000)
@@ -246,7 +326,7 @@ def test_what_goes_on_is_forgotten_with_the_connection_and_resumed(page: Page, p
     expect(page.locator("[data-live]")).to_have_attribute("data-live", "connected")
     expect(calls).to_contain_text("0891234")
     proxy.stop()
-    expect(page.locator("[data-banner]")).to_be_visible()
+    expect(page.locator("[data-banner=lost]")).to_be_visible()
     expect(calls).not_to_contain_text("0891234")
 
 
@@ -338,3 +418,41 @@ def test_a_refusal_is_read_and_a_user_is_offered_no_more_than_he_may(page: Page,
     proxy.tell(calls={"pbx01:2": Call(state="up", since=NOW, parties=(CARRIER, others))})
     expect(page.locator("[data-section=calls]")).to_contain_text("102 Bruno")
     expect(page.locator("[data-section=calls] button")).to_have_count(0)
+
+
+def test_a_button_stays_the_same_while_other_things_change_around_it(leader: Page, proxy: Proxy) -> None:
+    """In a busy queue something changes between a person's press and release, and between two keys."""
+    state(leader, "101", "free")
+    bruno = Agent(name="Bruno", extension="102", state="free")
+    anna = Agent(name="Anna", extension="101", state="free")
+
+    def tell(callers: int, *agents: Agent) -> None:
+        waiting = tuple(Waiting(number=f"089{n}", position=n + 1, since=NOW + n) for n in range(callers))
+        proxy.tell(queues={"sales": Queue(waiting=waiting, agents=agents)})
+        expect(leader.locator("[data-section=queues] .line")).to_have_count(callers + len(agents))
+
+    tell(1, anna, bruno)
+    line = leader.locator("[data-section=queues] .line", has_text="102 Bruno")
+    box = line.get_by_role("button", name="Pause").bounding_box()
+    assert box is not None
+    leader.mouse.move(box["x"] + 5, box["y"] + 5)
+    leader.mouse.down()
+    tell(1, anna.model_copy(update={"state": "busy"}), bruno)
+    colleague = leader.locator("[data-section=queues] .line", has_text="101 Anna")
+    expect(colleague).to_have_attribute("data-state", "busy")
+    leader.mouse.up()
+    assert proxy.asked.get(timeout=10).extension == "102"
+    line.get_by_role("button", name="Pause").focus()
+    tell(3, anna, bruno)
+    tell(0, anna, bruno)
+    expect(line.get_by_role("button", name="Pause")).to_be_focused()
+    leader.keyboard.press("Enter")
+    asked = proxy.asked.get(timeout=10)
+    assert (asked.extension, asked.paused) == ("102", True)
+    tell(0, anna, bruno.model_copy(update={"paused": True}))
+    expect(line.get_by_role("button", name="Resume")).to_be_focused()
+    leader.keyboard.press("Enter")
+    asked = proxy.asked.get(timeout=10)
+    assert (asked.extension, asked.paused) == ("102", False)
+    tell(0, bruno)
+    expect(line.get_by_role("button", name="Resume")).to_have_count(0)

@@ -305,3 +305,55 @@ def test_parked_calls_and_a_conferences_stay_apart() -> None:
         made = two_calls()
         for channel, unique in ((ANNA, "1"), (BERT, "2")):
             assert made.calls.event("pbx01", enter(channel, unique, unique, "together", kind), 6) == {}
+
+
+def test_who_called_stands_first_whatever_the_length_of_the_numbers() -> None:
+    """A channel's Uniqueid ends by a number that counts up: the ninth's is before the tenth's."""
+    made = boards()
+    for channel, unique in ((CARL, "1795322880.10"), (ANNA, "1795322880.9"), (BERT, "1795322881.100")):
+        begin = event("Newchannel", Channel=channel, Uniqueid=unique, Linkedid="1795322880.9", ChannelState="4")
+        made.calls.event("pbx01", begin, 5)
+    (call,) = dump(made, "calls").values()
+    assert [party["channel"] for party in call["parties"]] == [ANNA, CARL, BERT]
+
+
+def test_a_caller_of_higher_priority_moves_the_others_back() -> None:
+    made = boards()
+
+    def tell(name: str, caller: str, position: int, now: int) -> list[tuple[str, int, int]]:
+        headers = {"Queue": "t175-sales", "Channel": f"{TRUNK}{caller}", "CallerIDNum": caller}
+        made.queues.event("pbx01", event(name, **headers, Position=str(position)), now)
+        return [(w["number"], w["position"], w["since"]) for w in dump(made, "queues")["sales"]["waiting"]]
+
+    tell("QueueCallerJoin", "0891", 1, 1)
+    tell("QueueCallerJoin", "0892", 2, 2)
+    assert tell("QueueCallerJoin", "0893", 1, 3) == [("0893", 1, 3), ("0891", 2, 1), ("0892", 3, 2)]
+    assert tell("QueueCallerJoin", "0891", 2, 4) == [("0893", 1, 3), ("0891", 2, 1), ("0892", 3, 2)], (
+        "a list told of him already"
+    )
+    assert tell("QueueCallerLeave", "0893", 1, 5) == [("0891", 1, 1), ("0892", 2, 2)]
+
+
+def test_who_is_found_in_a_conference_has_been_there_since_he_answered() -> None:
+    """At most: no list of Asterisk tells when he came in; one that joins under our eyes is there since then."""
+    made, now = boards(), 10_000_000
+    room = {"Conference": "t175-8000", "Channel": ANNA, "CallerIDNum": "101"}
+    for answered, since in (("65", now - 65_000), ("", now), ("x", now)):
+        made.rooms.replace_conferences("pbx01", [event("ConfbridgeList", **room, AnsweredTime=answered)], now)
+        assert dump(made, "conferences")["8000"]["participants"][0]["since"] == since
+        made.rooms.replace_conferences("pbx01", [], now)
+    made.rooms.conference("pbx01", event("ConfbridgeJoin", **room), now)
+    made.rooms.replace_conferences("pbx01", [event("ConfbridgeList", **room, AnsweredTime="65")], now + 9)
+    assert dump(made, "conferences")["8000"]["participants"][0]["since"] == now
+
+
+@pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
+def test_a_found_call_began_with_its_oldest_channel_in_whatever_order_they_are_listed(order: slice) -> None:
+    made = boards()
+    listed = [
+        event("CoreShowChannel", Channel=channel, Uniqueid=unique, Linkedid="1", ChannelState="6", Duration=duration)
+        for channel, unique, duration in ((ANNA, "1", "00:01:00"), (BERT, "2", "00:00:50"))
+    ][order]
+    made.calls.replace("pbx01", listed, 100_000)
+    (call,) = dump(made, "calls").values()
+    assert call["since"] == 40_000

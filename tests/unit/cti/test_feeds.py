@@ -115,6 +115,30 @@ def test_a_feed_ends_with_its_last_client() -> None:
     asyncio.run(scene())
 
 
+def test_a_feed_outlives_its_last_client_by_the_whole_time_however_often_it_came_and_went(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("centralino.cti.web.feeds.LINGER", 0.4)
+
+    async def scene() -> None:
+        boards = Boards()
+        feeds = Feeds(boards, {})
+        browser = Browser()
+        for _ in range(2):
+            feeds.leave(feeds.join(175, "live", browser), browser)
+            await asyncio.sleep(0.3)
+        seen = browser.last["seq"]
+        feeds.join(175, "live", browser, since=seen)
+        assert browser.last["type"] == "heartbeat", "nothing was missed"
+        other = Browser()
+        feeds.leave(feeds.join(175, "live", other), other)
+        await asyncio.sleep(0.6)
+        feeds.join(175, "live", other, since=seen)
+        assert other.last["type"] == "heartbeat", "there was one client all the time"
+
+    asyncio.run(scene())
+
+
 def test_under_load_an_event_waits_for_others_and_no_longer_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
     # A hundred times as slow as it is, so that a busy machine can keep the time.
     monkeypatch.setattr("centralino.cti.web.feeds.LONGEST_GATHERING", 0.2)

@@ -9,6 +9,7 @@ from centralino.cti.logs import set_up
 set_up()
 logging.getLogger("centralino.cti.x").info("joined: user=%s", "a\\r\\nb")
 logging.getLogger("picows.server.7").error("WS parser error: (1002, 'invalid opcode=0x6'), initiate disconnect")
+logging.getLogger("asyncio").error("SSL handshake failed\\nx", exc_info=(None, OSError, OSError.__traceback__))
 logging.getLogger("picows.server.7").error("unhandled exception of ours")
 logging.getLogger("picows.server.7").warning("GET /live?token=eyJ")
 """

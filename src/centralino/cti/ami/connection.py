@@ -171,10 +171,9 @@ class Connection:
                 f"pbx {server.name}: the certificate of {server.host}:{server.port} is not one of the internal CA for "
                 f"{server.tls_name} ({error.verify_message}): run the role pki on that guest, or correct tls_name",
             ) from None
-        except (OSError, TimeoutError) as error:
-            reason = "no answer" if isinstance(error, TimeoutError) else error.strerror or type(error).__name__
+        except (OSError, TimeoutError, ValueError) as error:
             raise ConnectionFailedError(
-                f"pbx {server.name}: {server.host}:{server.port} cannot be reached ({reason}); trying again"
+                f"pbx {server.name}: {server.host}:{server.port} cannot be reached ({_reason(error)}); trying again"
             ) from None
 
     async def _log_in(self, stream: _Stream) -> None:
@@ -214,3 +213,10 @@ class Connection:
                 if self._login is not None and not self._login.done():
                     self._login.set_result(message)
                 return
+
+
+def _reason(error: OSError | ValueError) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer"
+    # What the resolver or TLS cannot even take for a name: a label that is empty or too long.
+    return (error.strerror or type(error).__name__) if isinstance(error, OSError) else "this is no name: correct it"

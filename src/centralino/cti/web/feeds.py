@@ -9,7 +9,7 @@ import asyncio
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal, Protocol, override
 
 from centralino.contract.live import ChangeMessage, HeartbeatMessage, SnapshotMessage
@@ -18,6 +18,7 @@ from centralino.contract.names import internal_context
 from centralino.cti.ami.message import Message
 from centralino.cti.boards import Boards
 from centralino.cti.metrics import Counts
+from centralino.cti.state import Extension
 from centralino.cti.web import amiws, frames
 
 Format = Literal["live", "amiws"]
@@ -50,6 +51,8 @@ class Feed(ABC):
         """All clients."""
         self.readers: set[Reader] = set()
         """Those that keep up."""
+        self.end: asyncio.TimerHandle | None = None
+        """When it ends, while it has no clients."""
         self._boards = boards
 
     @abstractmethod
@@ -151,19 +154,19 @@ class AmiwsFeed(Feed):
         gathered, self._frames = self._frames, []
         return gathered[0] if len(gathered) == 1 else b"".join(gathered)
 
+    def restate(self, numbers: Iterable[str]) -> None:
+        """Note states that no event has told, as the events that would have."""
+        extensions = self._boards.extensions.of(self.tenant)
+        self._frames += [self._status(number, extensions[number]) for number in sorted(numbers) if number in extensions]
+
     @override
     def snapshot(self) -> bytes:
-        context = internal_context(self.tenant)
-        return b"".join(
-            frames.text(
-                amiws.encode(
-                    amiws.extension_status(number, context, extension.state),
-                    self._server_ids.get(extension.server, 0),
-                    extension.server,
-                )
-            )
-            for number, extension in sorted(self._boards.extensions.of(self.tenant).items())
-        )
+        extensions = self._boards.extensions.of(self.tenant)
+        return b"".join(self._status(number, extension) for number, extension in sorted(extensions.items()))
+
+    def _status(self, number: str, extension: Extension) -> bytes:
+        status = amiws.extension_status(number, internal_context(self.tenant), extension.state)
+        return frames.text(amiws.encode(status, self._server_ids.get(extension.server, 0), extension.server))
 
 
 class Feeds:
@@ -202,6 +205,8 @@ class Feeds:
             feed = self._live.setdefault(tenant, LiveFeed(tenant, self._boards))
         else:
             feed = self._amiws.setdefault(tenant, AmiwsFeed(tenant, self._boards, self.server_ids))
+        if feed.end is not None:
+            feed.end.cancel()
         feed.clients.add(client)
         feed.readers.add(client)
         missed = feed.resume(since) if since is not None and isinstance(feed, LiveFeed) else None
@@ -215,7 +220,7 @@ class Feeds:
         if feed.clients:
             return
         if isinstance(feed, LiveFeed):
-            asyncio.get_running_loop().call_later(LINGER, self._end, feed)
+            feed.end = asyncio.get_running_loop().call_later(LINGER, self._end, feed)
         else:
             self._end(feed)
 
@@ -227,8 +232,6 @@ class Feeds:
                 reader.write(data)
 
     def _end(self, feed: Feed) -> None:
-        if feed.clients:
-            return
         self._dirty.discard(feed)
         feeds: dict[int, LiveFeed] | dict[int, AmiwsFeed] = self._live if isinstance(feed, LiveFeed) else self._amiws
         if feeds.get(feed.tenant) is feed:
@@ -239,6 +242,19 @@ class Feeds:
         feed = self._live.get(tenant)
         if feed is not None:
             feed.change(section, keys)
+            self._dirty.add(feed)
+
+    def reach_changed(self) -> None:
+        """Have pages told whether their PBX is within reach, also where nothing else has changed."""
+        for feed in self._live.values():
+            feed.change("extensions", set())
+            self._dirty.add(feed)
+
+    def restated(self, tenant: int, numbers: Iterable[str]) -> None:
+        """Tell in amiws' format what extensions do where no event has told it."""
+        feed = self._amiws.get(tenant)
+        if feed is not None:
+            feed.restate(numbers)
             self._dirty.add(feed)
 
     def event(self, tenant: int, server: str, message: Message) -> None:

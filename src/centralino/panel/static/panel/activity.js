@@ -1,6 +1,7 @@
 // The calls, queues, parked calls and conferences beside the tiles, and what may be done with them.
 
 import { duration, everySecond } from "./clock.js";
+import { renew } from "./renew.js";
 
 const COLOURS = { ringing: "ringing", up: "busy", held: "held" }; // a call's state → the tiles' state
 
@@ -24,12 +25,12 @@ export class Activity {
     const builders = {
       calls: (_, call) => this.#call(call),
       queues: (name, queue) => this.#group(name, [
-        ...queue.waiting.map((caller) => this.#entry({ state: "ringing", title: `${caller.position}. ${written(caller)}`, since: caller.since })),
+        ...queue.waiting.map((caller) => this.#entry({ key: `${caller.since} ${caller.number}`, state: "ringing", title: `${caller.position}. ${written(caller)}`, since: caller.since })),
         ...queue.agents.map((agent) => this.#agent(name, agent)),
       ]),
       parked: (space, caller) => this.#entry({ state: "held", title: `${space}: ${written(caller)}`, since: caller.since, buttons: this.#calling(root.dataset.parkingCode + space, "Take") }),
       conferences: (room, { participants }) => this.#group(room, participants.map((who) =>
-        this.#entry({ state: "busy", title: written(who), detail: who.muted ? "muted" : "", since: who.since }))),
+        this.#entry({ key: `${who.since} ${who.number}`, state: "busy", title: written(who), detail: who.muted ? "muted" : "", since: who.since }))),
     };
     for (const [name, build] of Object.entries(builders)) {
       const element = root.querySelector(`[data-section=${name}]`);
@@ -37,8 +38,10 @@ export class Activity {
       this.#sections.set(name, { element, build, count, list: element.querySelector("[data-list]"), entries: new Map() });
     }
     root.addEventListener("click", ({ target }) => {
-      const button = target.closest("[data-call]");
-      if (button) this.#asking.ask(button, { action: "originate", number: button.dataset.call });
+      const button = target.closest("[data-call], [data-ask]");
+      if (!button) return;
+      const { ask, call } = button.dataset;
+      this.#asking.ask(button, ask ? JSON.parse(ask) : { action: "originate", number: call });
     });
     everySecond(() => this.#tick());
   }
@@ -74,8 +77,11 @@ export class Activity {
       return;
     }
     const made = section.build(key, entry);
-    if (old) old.replaceWith(made);
-    else section.list.append(made);
+    if (old) {
+      renew(old, made);
+      return;
+    }
+    section.list.append(made);
     section.entries.set(key, made);
   }
 
@@ -101,6 +107,7 @@ export class Activity {
     const wish = { action: "queue_pause", queue, extension, paused: !paused };
     const may = extension && (this.#leads || extension === this.#own);
     return this.#entry({
+      key: title,
       state,
       title,
       detail: paused ? `paused${reason ? `: ${reason}` : ""}` : "",
@@ -112,8 +119,10 @@ export class Activity {
     return this.#own ? [this.#button(label, { action: "originate", number })] : [];
   }
 
-  #entry({ state, title, detail = "", since = 0, buttons = [] }) {
+  /** A line; `key` tells it from the others of its group. */
+  #entry({ key = "", state, title, detail = "", since = 0, buttons = [] }) {
     const line = this.#line.content.firstElementChild.cloneNode(true);
+    line.dataset.key = key;
     line.dataset.state = state;
     line.querySelector("[data-title]").textContent = title;
     line.querySelector("[data-detail]").textContent = detail;
@@ -140,7 +149,8 @@ export class Activity {
     button.type = "button";
     button.className = "btn btn-sm btn-outline-secondary";
     button.textContent = label;
-    button.addEventListener("click", () => this.#asking.ask(button, action));
+    button.dataset.key = action.action;
+    button.dataset.ask = JSON.stringify(action);
     return button;
   }
 

@@ -15,9 +15,12 @@ export class Asking {
 
   /** Ask; answers a promise of whether it was carried out. */
   async ask(button, action) {
+    const focused = document.activeElement === button;
     button.disabled = true;
     const refused = await this.#act(action);
     button.disabled = false;
+    // A button that is disabled loses the focus, and whoever came by the keyboard would begin at the page's top.
+    if (focused && document.activeElement === document.body) button.focus({ preventScroll: true });
     clearTimeout(this.#clearing);
     this.#notice.hidden = !refused;
     this.#notice.textContent = refused ?? "";

@@ -6,7 +6,7 @@ const LONGEST_DELAY = 15_000;
 const SETTLE_TIME = 10_000; // a connection that lives so long was a good one
 const CONNECT_TIMEOUT = 10_000;
 const SILENCE = 45_000; // the proxy sends a heartbeat every 20 s
-const SLEEP_CHECK = 5_000; // a timer that comes much later than this means that the machine slept
+const SLEEP_CHECK = 5_000;
 
 const SECTIONS = ["extensions", "calls", "queues", "parked", "conferences"];
 const LOST = "The connection is lost: try again when it is back.";
@@ -14,20 +14,22 @@ const LOST = "The connection is lost: try again when it is back.";
 /**
  * Keeps a tenant's picture coming until the page goes away.
  *
- * `takeToken()` answers a promise of `{token, url}`, or of null where the person is logged out.
- * `handlers`: `snapshot(picture)`, `change(sections)`, `lost()`, `loggedOut()`. A picture has all the sections of
- * `centralino.contract.live`, a change those in which something is new, each name → entry; null is no more.
+ * `takeToken()` answers a promise of `{token, url}`, or of null where there is none for this page.
+ * `handlers`: `snapshot(picture)`, `change(sections)`, `lost()`, `refused()`. A picture has all the sections of
+ * `centralino.contract.live`, a change those in which something is new, each name → entry; null is no more. `connected`
+ * of either says whether the PBX is within reach; of a change, where that is new.
  */
 export class Connection {
   #takeToken;
   #handlers;
   #socket = null;
   #sequence = null; // of the last message, also that of a connection that is lost
-  #picture = {}; // as of that message
+  #picture = {}; // as of that message: its sections, and `connected`
   #asked = 0;
   #answers = new Map(); // an action's id → what its promise waits for
   #resuming = false;
   #silence = null;
+  #heard = 0; // when the last message came
   #failures = 0;
   #attempt = 0;
   #timer = null;
@@ -38,11 +40,9 @@ export class Connection {
     this.#handlers = handlers;
     window.addEventListener("online", () => this.#restart());
     window.addEventListener("pageshow", (event) => event.persisted && this.#restart());
-    let last = Date.now();
-    setInterval(() => {
-      if (Date.now() - last > SLEEP_CHECK * 4) this.#restart();
-      last = Date.now();
-    }, SLEEP_CHECK);
+    // A machine that slept has heard nothing for longer than the proxy is ever silent. That a timer comes late says less:
+    // in a hidden page browsers let it come once a minute.
+    setInterval(() => this.#socket && Date.now() - this.#heard > SILENCE && this.#restart(), SLEEP_CHECK);
   }
 
   async open() {
@@ -57,7 +57,7 @@ export class Connection {
     }
     if (attempt !== this.#attempt) return;
     if (access === null) {
-      this.#handlers.loggedOut();
+      this.#handlers.refused();
       return;
     }
     this.#connect(access);
@@ -68,11 +68,13 @@ export class Connection {
     const since = this.#resuming ? `&since=${this.#sequence}` : "";
     const socket = new WebSocket(`${url}?token=${encodeURIComponent(token)}${since}`);
     this.#socket = socket;
+    this.#heard = Date.now();
     const timeout = setTimeout(() => this.#drop(socket), CONNECT_TIMEOUT);
     socket.addEventListener("message", ({ data }) => {
       if (socket !== this.#socket) return;
       clearTimeout(timeout);
       clearTimeout(this.#silence);
+      this.#heard = Date.now();
       this.#silence = setTimeout(() => this.#drop(socket), SILENCE);
       this.#take(socket, JSON.parse(data));
     });
@@ -87,6 +89,7 @@ export class Connection {
       case "snapshot":
         this.#sequence = message.seq;
         this.#picture = Object.fromEntries(SECTIONS.map((section) => [section, message[section] ?? {}]));
+        this.#picture.connected = message.connected;
         this.#arrived();
         break;
       case "heartbeat":
@@ -130,6 +133,7 @@ export class Connection {
   }
 
   #merge(change) {
+    this.#picture.connected = change.connected ?? this.#picture.connected;
     for (const section of SECTIONS) {
       for (const [name, entry] of Object.entries(change[section] ?? {})) {
         if (entry === null) delete this.#picture[section][name];
