@@ -9,7 +9,7 @@ import pytest
 import yaml
 from django.test import Client
 
-from centralino.panel.models import Ban, Tenant, WrongPassword
+from centralino.panel.models import Ban, Publication, Tenant, WrongPassword
 from centralino.panel.services import bans
 from tests.unit.panel.samples import PASSWORD, tenant_data
 
@@ -158,7 +158,7 @@ def test_bans_are_added_listed_and_lifted(call: Any) -> None:
         (("tenant.import", "id: 1\nid: 2\n"), "1: content: line 2: this cannot be read as YAML (the key 'id'"),
         (("tenant.import", yaml.safe_dump(tenant_data(177, pbx="pbx09"))), "1: content: pbx: this cluster has no PBX"),
         (("tenant.import", "x" * 300_000), "1: content: this file is larger than 256 KiB"),
-        (("apply.publish", ["pbx09"]), "1: this cluster has no PBX 'pbx09'"),
+        (("apply.publish", ["pbx01", "pbx09"]), "1: this cluster has no PBX 'pbx09'"),
         (("ban.add", "nobody"), "1: nobody: value is not a valid IPv4 or IPv6 address"),
         (("ban.add", "192.0.2.3"), "1: 192.0.2.3 is in 192.0.2.0/28, which is never banned"),
         (("ban.add", PROGRAM), f"1: {PROGRAM} is your own address"),
@@ -171,6 +171,7 @@ def test_bans_are_added_listed_and_lifted(call: Any) -> None:
 def test_a_bad_call_is_told_in_a_sentence_and_changes_nothing(call: Any, arguments: Any, sentence: str) -> None:
     assert refused(call, *arguments).startswith(sentence)
     assert not Ban.objects.exists()
+    assert not Publication.objects.exists()
     assert sorted(Tenant.objects.values_list("id", flat=True)) == [175, 176]
 
 
