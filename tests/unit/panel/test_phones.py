@@ -164,6 +164,19 @@ def test_of_many_requests_at_once_one_gets_the_secrets() -> None:
     assert sum(device().secret in (answer or "") for answer in answers) == 1
 
 
+def test_a_change_of_settings_does_not_open_again_what_is_fetched_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    added()
+    look = phones.devices_of
+
+    def look_while_it_fetches(phone: Phone) -> list[str]:
+        assert device().secret in (content(f"{MAC}.cfg") or "")
+        return look(phone)
+
+    monkeypatch.setattr(phones, "devices_of", look_while_it_fetches)
+    assert phones.put(175, entry(language="fr")) == "changed"
+    assert phones.get(MAC).armed_until is None
+
+
 def test_an_unknown_phone_is_logged_in_one_line_and_a_known_one_is_not_counted(log: pytest.LogCaptureFixture) -> None:
     added()
     content(f"{MAC}.cfg")

@@ -154,10 +154,12 @@ def _put(tenant: Tenant, entry: PhoneEntry) -> Outcome:
     if not other_accounts and all(getattr(phone, name) == value for name, value in wanted.items()):
         return "unchanged"
     phone.model, phone.settings = entry.model, wanted["settings"]
+    phone.save(update_fields=list(wanted))
     if other_accounts:
         _set_accounts(phone, tenant, entry.devices)
+        # Not above: a phone that fetches its secrets meanwhile would be armed again by what was read before.
         phone.armed_until = _armed_until()
-    phone.save(update_fields=["model", "settings", "armed_until"])
+        phone.save(update_fields=["armed_until"])
     return "changed"
 
 
