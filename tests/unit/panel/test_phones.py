@@ -177,6 +177,23 @@ def test_a_change_of_settings_does_not_open_again_what_is_fetched_meanwhile(monk
     assert phones.get(MAC).armed_until is None
 
 
+def test_what_is_made_anew_while_a_phone_fetches_is_not_used_up_by_the_former(monkeypatch: pytest.MonkeyPatch) -> None:
+    former, account = added(), device()
+    render = provisioning.files.render
+
+    def render_while_it_changes(*arguments: Any) -> Any:
+        file = render(*arguments)
+        monkeypatch.undo()
+        phones.rearm([MAC], stolen=True)
+        return file
+
+    monkeypatch.setattr(provisioning.files, "render", render_while_it_changes)
+    assert account.secret not in (content(f"{MAC}.cfg") or "")
+    phone = phones.get(MAC)
+    assert phone.folder != former.folder
+    assert device().secret in (content(f"{MAC}.cfg", phone.folder) or ""), "it is armed still"
+
+
 def test_an_unknown_phone_is_logged_in_one_line_and_a_known_one_is_not_counted(log: pytest.LogCaptureFixture) -> None:
     added()
     content(f"{MAC}.cfg")

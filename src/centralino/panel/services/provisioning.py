@@ -104,10 +104,13 @@ def _file(phone: Phone, site: config.Phones, name: str, asker: Asker, *, own_fol
 
 
 def _use_up(phone: Phone, address: str) -> bool:
-    """Tell whether the phone is armed, and disarm it; of several requests at once one is told so."""
+    """Tell whether the phone is armed as it was when it was looked at, and disarm it.
+
+    Of several requests at once one is told so; none where it has been armed anew since, for other secrets perhaps.
+    """
     now = timezone.now()
     with transaction.atomic():
-        used = Phone.objects.filter(id=phone.id, armed_until__gt=now).update(
+        used = Phone.objects.filter(id=phone.id, armed_until__gt=now, armed_until=phone.armed_until).update(
             armed_until=None, handed_out=now, handed_to=address or None
         )
     if used:
