@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
 
@@ -192,6 +192,24 @@ def test_what_is_made_anew_while_a_phone_fetches_is_not_used_up_by_the_former(mo
     phone = phones.get(MAC)
     assert phone.folder != former.folder
     assert device().secret in (content(f"{MAC}.cfg", phone.folder) or ""), "it is armed still"
+
+
+def test_a_phone_is_removed_after_an_import_that_is_at_it() -> None:
+    added()
+
+    def remove() -> Phone:
+        try:
+            return phones.remove(MAC)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            tenants.import_tenant(tenant_file(), source="test")
+            removed = pool.submit(remove)
+            with pytest.raises(TimeoutError):
+                removed.result(0.5)
+        assert removed.result(5).mac == MAC
 
 
 def test_an_unknown_phone_is_logged_in_one_line_and_a_known_one_is_not_counted(log: pytest.LogCaptureFixture) -> None:

@@ -51,6 +51,7 @@ def put(tenant_id: int, entry: PhoneEntry) -> Outcome:
 def remove(mac: str) -> Phone:
     """Take a phone away; its devices stay. Raises ServiceError where there is none of this address."""
     with transaction.atomic():
+        locks.take(locks.Lock.CONFIGURATION)
         phone = get(mac)
         Phone.objects.filter(id=phone.id).delete()
     return phone
