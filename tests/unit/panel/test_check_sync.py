@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from centralino.panel.models import CheckSyncRequest
@@ -51,3 +51,22 @@ def test_a_waiting_pbx_hears_of_a_request_at_once() -> None:
             waiting.result(0.5)
         check_sync.request([phone])
         assert [r.endpoint for r in waiting.result(1).requests] == [device().endpoint]
+
+
+def test_a_request_is_never_seen_before_an_earlier_one_which_would_be_taken_off_with_it() -> None:
+    first, second = added(), added(mac=OTHER_MAC, devices=("102/desk",))
+
+    def ask_for_the_second() -> None:
+        try:
+            check_sync.request([second])
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            check_sync.request([first])
+            later = pool.submit(ask_for_the_second)
+            with pytest.raises(TimeoutError):
+                later.result(0.5)
+        later.result(5)
+    assert len(check_sync.wait_for_any("pbx01", 0).requests) == 2

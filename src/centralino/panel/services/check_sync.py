@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from centralino.contract.phones import CheckSync, CheckSyncs
 from centralino.panel.models import CheckSyncRequest, Phone
-from centralino.panel.services import notify
+from centralino.panel.services import locks, notify
 
 VALID = timedelta(minutes=10)
 """A PBX that was away for longer is not asked any more: nobody expects that phones restart an hour later."""
@@ -21,6 +21,8 @@ def request(phones: Iterable[Phone], *, reboot: bool = False) -> list[Phone]:
     """
     asked = []
     with transaction.atomic():
+        # An id is given before the commit: without this a later one could be told, and an earlier one taken off unseen.
+        locks.take(locks.Lock.CHECK_SYNCS)
         CheckSyncRequest.objects.filter(created__lt=timezone.now() - VALID).delete()
         pbxs = set()
         for phone in phones:
