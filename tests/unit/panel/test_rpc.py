@@ -9,8 +9,9 @@ import pytest
 import yaml
 from django.test import Client
 
+from centralino.contract.result import ApplyResult
 from centralino.panel.models import Ban, Publication, Tenant, WrongPassword
-from centralino.panel.services import bans
+from centralino.panel.services import bans, results
 from tests.unit.panel.samples import PASSWORD, tenant_data
 
 pytestmark = pytest.mark.usefixtures("two_tenants")
@@ -134,6 +135,13 @@ def test_what_is_stored_is_published_and_followed(call: Any) -> None:
     assert call("apply.publish", ["pbx02"]) == [{**published[1], "new": False}]
     state = {"pbx": "pbx01", "state": "pending", "etag": published[0]["etag"], "message": ""}
     assert call("apply.state")[0] == state
+
+
+def test_what_asterisk_is_quoted_with_is_kept_and_told_as_text(call: Any) -> None:
+    (first,) = call("apply.publish", ["pbx01"])
+    quoted = {"message": "a\0b\x1b[1mc", "finished": datetime.now(UTC), "seconds": 1}
+    results.record(ApplyResult(pbx="pbx01", etag=first["etag"], outcome="refused", **quoted))
+    assert call("apply.state")[0]["message"] == "a ⏎ b ⏎ [1mc"
 
 
 def test_bans_are_added_listed_and_lifted(call: Any) -> None:
