@@ -35,6 +35,11 @@ def test_a_stranger_is_sent_to_the_log_in(client: Client) -> None:
     assert client.post("/live/token").status_code == 401
 
 
+def test_a_form_of_a_session_that_is_over_leads_to_a_page_after_the_log_in(client: Client) -> None:
+    for form in ("/logout", "/bans/lift"):
+        assert client.post(form)["Location"] == "/login"
+
+
 def test_a_person_sees_the_own_tenant_and_no_other(client: Client) -> None:
     log_in(client, "Anna@175.example ")
     page = client.get("/").content.decode()
