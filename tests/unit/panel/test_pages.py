@@ -40,6 +40,15 @@ def test_a_form_of_a_session_that_is_over_leads_to_a_page_after_the_log_in(clien
         assert client.post(form)["Location"] == "/login"
 
 
+def test_the_log_in_leads_nowhere_else_and_not_to_itself(client: Client) -> None:
+    elsewhere = ("/login", "/login?x=1", "//evil.test/", "https://evil.test/", "/\\evil.test", "javascript:alert(1)")
+    for wanted in elsewhere:
+        response = client.post("/login", {"username": "anna@175.example", "password": PASSWORD, "next": wanted})
+        assert response["Location"] == "/"
+        assert client.get("/login", {"next": wanted})["Location"] == "/"
+        client.post("/logout")
+
+
 def test_a_person_sees_the_own_tenant_and_no_other(client: Client) -> None:
     log_in(client, "Anna@175.example ")
     page = client.get("/").content.decode()
