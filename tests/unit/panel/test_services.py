@@ -216,8 +216,9 @@ def test_an_operator_is_made_once_and_takes_nobodys_login() -> None:
     assert users.make_operator("second") is False
     with pytest.raises(ServiceError, match="belongs to a tenant"):
         users.make_operator("anna@175.example")
-    with pytest.raises(ServiceError, match="write 3 to 80 small letters"):
-        users.make_operator("An Operator")
+    for wrong in ("An Operator", "ab", "o" * 81, "o\udce9rator"):
+        with pytest.raises(ServiceError, match="write 3 to 80 small letters"):
+            users.make_operator(wrong)
 
 
 def verified(token: str) -> contract.Claims:

@@ -3,11 +3,15 @@
 from collections.abc import Mapping
 
 from django.contrib.auth.password_validation import validate_password
-from django.core.exceptions import ValidationError
+from django.core.exceptions import ValidationError as PasswordError
 from django.db import IntegrityError, transaction
+from pydantic import TypeAdapter, ValidationError
 
+from centralino.contract.tenant_file import Login
 from centralino.panel.models import Role, User
 from centralino.panel.services.errors import ServiceError
+
+_LOGIN = TypeAdapter[str](Login)
 
 
 def set_password(login: str, password: str) -> bool:
@@ -51,7 +55,7 @@ def give_first_passwords(passwords: Mapping[str, str]) -> list[str]:
 def _give(user: User, password: str) -> None:
     try:
         validate_password(password, user)
-    except ValidationError as error:
+    except PasswordError as error:
         raise ServiceError(f"login {user.login}: this password cannot be taken: {' '.join(error.messages)}") from None
     user.set_password(password)
     user.save(update_fields=["password"])
@@ -65,15 +69,17 @@ def make_operator(login: str) -> bool:
 
     """
     try:
+        _LOGIN.validate_python(login)
+    except ValidationError:
+        raise ServiceError(
+            f"login {login!r}: write 3 to 80 small letters, digits and . _ @ + -, a letter or digit first"
+        ) from None
+    try:
         with transaction.atomic():
             user = User(login=login, role=Role.OPERATOR)
             user.set_unusable_password()
             user.save()
-    except IntegrityError as error:
-        if "user_login_form" in str(error):
-            raise ServiceError(
-                f"login {login!r}: write 3 to 80 small letters, digits and . _ @ + -, a letter or digit first"
-            ) from None
+    except IntegrityError:
         if User.objects.get(login=login).role != Role.OPERATOR:
             raise ServiceError(f"login {login}: belongs to a tenant: choose another for the operator") from None
         return False
