@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from django.db import connection
 from django.test import Client
 
 from centralino.contract.result import ApplyResult
@@ -139,8 +140,8 @@ def test_what_is_stored_is_published_and_followed(call: Any) -> None:
 
 def test_what_asterisk_is_quoted_with_is_kept_and_told_as_text(call: Any) -> None:
     (first,) = call("apply.publish", ["pbx01"])
-    quoted = {"message": "a\0b\x1b[1mc", "finished": datetime.now(UTC), "seconds": 1}
-    results.record(ApplyResult(pbx="pbx01", etag=first["etag"], outcome="refused", **quoted))
+    told = {"pbx": "pbx01", "etag": first["etag"], "outcome": "refused", "message": "a\0b\x1b[1mc"}
+    results.record(ApplyResult.model_validate(told | {"finished": datetime.now(UTC), "seconds": 1}))
     assert call("apply.state")[0]["message"] == "a ⏎ b ⏎ [1mc"
 
 
@@ -189,6 +190,14 @@ def test_what_nobody_expected_is_told_to_the_journal_alone(call: Any, monkeypatc
 
     monkeypatch.setattr(bans, "in_force", fail)
     assert refused(call, "ban.list") == "-32603: Internal error: this is a fault of the panel: its journal tells more"
+
+
+def test_without_its_database_the_panel_says_so_in_a_fault(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    connection.close()
+    with monkeypatch.context() as down:
+        down.setitem(connection.settings_dict, "HOST", "/nowhere")
+        assert refused(call, "tenant.list") == "2: the panel's database does not answer: try again later"
+    assert len(call("tenant.list")) == 2
 
 
 BOMB = (
