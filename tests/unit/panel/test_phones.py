@@ -18,6 +18,7 @@ from centralino.panel.config import PanelConfig
 from centralino.panel.models import Device, Phone
 from centralino.panel.services import phones, provisioning, publish, tenants
 from centralino.panel.services.errors import ServiceError
+from centralino.phones import files
 from tests.unit.panel.samples import tenant_file
 from tests.unit.phones.samples import MAC, yealink
 
@@ -179,7 +180,7 @@ def test_a_change_of_settings_does_not_open_again_what_is_fetched_meanwhile(monk
 
 def test_what_is_made_anew_while_a_phone_fetches_is_not_used_up_by_the_former(monkeypatch: pytest.MonkeyPatch) -> None:
     former, account = added(), device()
-    render = provisioning.files.render
+    render = files.render
 
     def render_while_it_changes(*arguments: Any) -> Any:
         file = render(*arguments)
@@ -187,7 +188,7 @@ def test_what_is_made_anew_while_a_phone_fetches_is_not_used_up_by_the_former(mo
         phones.rearm([MAC], stolen=True)
         return file
 
-    monkeypatch.setattr(provisioning.files, "render", render_while_it_changes)
+    monkeypatch.setattr(files, "render", render_while_it_changes)
     assert account.secret not in (content(f"{MAC}.cfg") or "")
     phone = phones.get(MAC)
     assert phone.folder != former.folder
