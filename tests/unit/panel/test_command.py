@@ -19,7 +19,14 @@ pytestmark = pytest.mark.usefixtures("empty")
 def run(*arguments: str, given: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     program = [sys.executable, "-c", "from centralino.panel.cli import main; main()", *arguments]
     return subprocess.run(
-        program, input=given, capture_output=True, text=True, check=False, env=os.environ | environment, timeout=60
+        program,
+        input=given,
+        capture_output=True,
+        encoding="utf-8",
+        errors="surrogateescape",
+        check=False,
+        env=os.environ | environment,
+        timeout=60,
     )
 
 
@@ -64,6 +71,14 @@ def test_a_first_password_leaves_a_chosen_one_alone(tmp_path: Path) -> None:
     run("user", "password", "anna@175.example", given="what Anna chose herself")
     assert last_line(run("user", "first-passwords", given=first)) == "changed=false"
     assert User.objects.get(login="anna@175.example").check_password("what Anna chose herself")
+
+
+def test_a_password_in_another_encoding_is_a_sentence() -> None:
+    run("user", "operator", "ops")
+    for login, password in (("ops", "p\udce4sswords of old files\n"), ("\udcf6ps", PASSWORD)):
+        done = run("user", "password", login, given=password)
+        assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+        assert "is no UTF-8 text" in done.stderr
 
 
 def test_an_apply_that_nobody_answers_fails_with_a_sentence() -> None:

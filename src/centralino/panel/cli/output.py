@@ -34,6 +34,8 @@ def sentences() -> Iterator[None]:
         yield
     except (ConfigError, TenantFileError, ServiceError) as error:
         fail(str(error))
+    except UnicodeEncodeError:
+        fail("what was given is no UTF-8 text: give it again from a terminal, or in a file, that writes UTF-8")
     except DatabaseError as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         fail(
