@@ -119,6 +119,9 @@ def _sentences(error: ValidationError, source: str) -> Sequence[str]:
                 text = f"{finding['input']!r} is no extension number: write 2 to 8 digits, quoted"
             case "string_type" if key.endswith("number"):
                 text = f"{finding['input']!r} must be quoted, so that leading zeros stay"
+            case "string_type":
+                # YAML reads digits and colons, and yes, no, on and off, as something else: what was written is gone.
+                text = f"this is read as {str(finding['input'])[:60]}, which is no text: write it in quotes"
             case "ip_any_network":
                 text = f"{finding['input']!r} is no network: write 192.0.2.0/24, 192.0.2.7 or 2001:db8::/32"
             case "tuple_type":

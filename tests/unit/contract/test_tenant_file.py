@@ -41,6 +41,8 @@ def phones(**changes: Any) -> list[dict[str, Any]]:
         (tenant(extensions=extension() * 2), "extension 101 appears twice"),
         (tenant(extensions=extension(number="1o1")), "175.yml: extensions.0.number: '1o1' is no extension number"),
         (tenant(extensions=extension(number=101)), "175.yml: extensions.0.number: 101 must be quoted"),
+        (tenant(name=123), "175.yml: name: this is read as 123, which is no text: write it in quotes"),
+        (tenant(administrators=[True]), "175.yml: administrators.0: this is read as True, which is no text: write it"),
         (tenant(extensions=extension(login="admin@rossi.example")), "login admin@rossi.example appears twice"),
         (tenant(extensions=extension(name='x"\nsecret=1')), "175.yml: extensions.0.name:"),
         (tenant(extensions=5), "175.yml: extensions: '5' is no list: begin a line with - for each entry"),
