@@ -213,6 +213,29 @@ def test_a_phone_is_removed_after_an_import_that_is_at_it() -> None:
         assert removed.result(5).mac == MAC
 
 
+@pytest.mark.parametrize("stolen", [False, True])
+def test_a_phone_never_gets_accounts_without_their_secrets_that_it_has_not_fetched(
+    log: pytest.LogCaptureFixture, *, stolen: bool
+) -> None:
+    """It would try the passwords of its former accounts, and the third wrong one bans its whole office."""
+    added()
+    content(f"{MAC}.cfg")
+    if stolen:
+        phones.rearm([MAC], stolen=True)
+    else:
+        phones.put(175, entry(devices=("102/desk",)))
+    Phone.objects.update(armed_until=timezone.now() - timedelta(seconds=1))
+    folder = phones.get(MAC).folder
+    assert content(f"{MAC}.cfg", folder) is None
+    assert f"phone not armed: address={ADDRESS} mac={MAC}" in log.messages
+    phones.rearm([MAC])
+    Phone.objects.update(armed_until=timezone.now() - timedelta(seconds=1))
+    assert content(f"{MAC}.cfg", folder) is None
+    phones.rearm([MAC])
+    assert "account.1.password" in (content(f"{MAC}.cfg", folder) or "")
+    assert "account.1.user_name" in (content(f"{MAC}.cfg", folder) or "")
+
+
 def test_an_unknown_phone_is_logged_in_one_line_and_a_known_one_is_not_counted(log: pytest.LogCaptureFixture) -> None:
     added()
     content(f"{MAC}.cfg")

@@ -160,8 +160,14 @@ def _put(tenant: Tenant, entry: PhoneEntry) -> Outcome:
         _set_accounts(phone, tenant, entry.devices)
         # Not above: a phone that fetches its secrets meanwhile would be armed again by what was read before.
         phone.armed_until = _armed_until()
-        phone.save(update_fields=["armed_until"])
+        phone.save(update_fields=["armed_until", *_forget_fetched(phone)])
     return "changed"
+
+
+def _forget_fetched(phone: Phone) -> tuple[str, str]:
+    """Note that nobody has fetched the secrets that a phone has now; return the fields to save."""
+    phone.handed_out = phone.handed_to = None
+    return "handed_out", "handed_to"
 
 
 def _new_secrets() -> dict[str, str]:
@@ -177,7 +183,7 @@ def _renew(phone: Phone) -> None:
     secrets_ = _new_secrets()
     for name, value in secrets_.items():
         setattr(phone, name, value)
-    phone.save(update_fields=list(secrets_))
+    phone.save(update_fields=[*secrets_, *_forget_fetched(phone)])
     for account in phone.accounts.all():
         # A registration outlives its password, and calls go on arriving there; it does not outlive its endpoint.
         account.device.endpoint = new_endpoint_name(phone.tenant_id)

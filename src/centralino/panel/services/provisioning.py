@@ -48,8 +48,7 @@ def by_mac(name: str, asker: Asker) -> File | None:
     if not _shows_itself(phone, site, asker):
         return None
     if not _armed(phone):
-        # Not counted: a phone that DHCP points here asks at each of its starts.
-        _log.info("phone not armed: address=%s mac=%s", asker.address, mac)
+        _not_armed(phone, asker)
         return None
     return _file(phone, site, name, asker, own_folder=False)
 
@@ -99,6 +98,10 @@ def _file(phone: Phone, site: config.Phones, name: str, asker: Asker, *, own_fol
         if _use_up(phone, asker.address):  # last, so that what cannot be rendered uses nothing up
             return file
     if template.secret and not (own_folder and vendor_of(phone.model).keeps):
+        return None
+    if template.secret and phone.handed_out is None:
+        # It would register new accounts with the passwords that it has, and have its whole office banned.
+        _not_armed(phone, asker)
         return None
     return files.render(template, files.without_secrets(_whole(phone, site)))
 
@@ -173,6 +176,11 @@ def _shows_itself(phone: Phone, site: config.Phones, asker: Asker) -> bool:
     if shown != phone.mac:
         _refuse(asker, phone.mac, shown)
     return shown == phone.mac
+
+
+def _not_armed(phone: Phone, asker: Asker) -> None:
+    """Log what does not count toward a ban: a phone that DHCP points here asks at each of its starts."""
+    _log.info("phone not armed: address=%s mac=%s", asker.address, phone.mac)
 
 
 def _refuse(asker: Asker, mac: str, shown: str | None = None) -> None:
