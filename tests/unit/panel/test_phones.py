@@ -440,6 +440,30 @@ def test_a_removed_device_leaves_the_phone_without_it() -> None:
     assert phones.devices_of(phones.get(MAC)) == ["102/desk"]
 
 
+@pytest.mark.parametrize("named", [False, True])
+def test_an_account_that_moves_up_is_fetched_with_its_secret(*, named: bool) -> None:
+    phone = added(devices=("101/desk", "102/desk"))
+    content(f"{MAC}.cfg")
+    extensions = [{"number": "102", "name": "Bruno of 175", "devices": [{"name": "desk"}]}]
+    own: dict[str, Any] = {"phones": [{"mac": MAC, "model": "yealink-t54w", "devices": ["102/desk"]}]} if named else {}
+    file = tenant_file(extensions=extensions, **own)
+    report = tenants.import_tenant(file, source="test")
+    assert report.changes[-1] == f"~ phone {MAC} (yealink-t54w): 102/desk"
+    found = yealink(content(f"{MAC}.cfg", phone.folder) or "")
+    assert (found["account.1.password"], found["account.2.enable"]) == (device("102").secret, "0")
+    assert tenants.import_tenant(file, source="test").outcome == "unchanged"
+
+
+def test_a_last_account_is_taken_away_without_new_secrets() -> None:
+    phone = added(devices=("101/desk", "101/soft"))
+    content(f"{MAC}.cfg")
+    extensions = [{"number": "101", "name": "Anna of 175", "devices": [{"name": "desk"}]}]
+    tenants.import_tenant(tenant_file(extensions=extensions), source="test")
+    found = yealink(content(f"{MAC}.cfg", phone.folder) or "")
+    assert found["account.2.enable"] == "0"
+    assert "account.1.password" not in found
+
+
 def test_no_pbx_hears_of_phones() -> None:
     publish.publish("pbx01", by="test")
     added()

@@ -81,6 +81,20 @@ def replace(tenant: Tenant, entries: Sequence[PhoneEntry]) -> Iterator[str]:
                 yield f"~ phone {entry.mac} ({entry.model}): {', '.join(entry.devices)}"
 
 
+def close_gaps(tenant: Tenant) -> Iterator[str]:
+    """Move accounts up to where a device is gone, and arm their phones; yield a line a phone.
+
+    A phone has the secrets of its accounts by their places. Runs in its caller's transaction.
+    """
+    for phone in tenant.phones.prefetch_related("accounts__device__extension"):
+        accounts = list(phone.accounts.all())
+        if [account.place for account in accounts] != list(range(1, len(accounts) + 1)):
+            for place, account in enumerate(accounts, 1):
+                PhoneAccount.objects.filter(id=account.id).update(place=place)
+            _arm_for_new_accounts(phone)
+            yield f"~ phone {phone.mac} ({phone.model}): {', '.join(devices_of(phone))}"
+
+
 def set_defaults(tenant: Tenant, defaults: PhoneDefaults) -> Iterator[str]:
     """Set what all phones of a tenant inherit; yield a line if that is a change."""
     for model in defaults.models:
@@ -158,10 +172,14 @@ def _put(tenant: Tenant, entry: PhoneEntry) -> Outcome:
     phone.save(update_fields=list(wanted))
     if other_accounts:
         _set_accounts(phone, tenant, entry.devices)
-        # Not above: a phone that fetches its secrets meanwhile would be armed again by what was read before.
-        phone.armed_until = _armed_until()
-        phone.save(update_fields=["armed_until", *_forget_fetched(phone)])
+        # Alone here: a phone that fetches its secrets meanwhile would be armed again by what was read before.
+        _arm_for_new_accounts(phone)
     return "changed"
+
+
+def _arm_for_new_accounts(phone: Phone) -> None:
+    phone.armed_until = _armed_until()
+    phone.save(update_fields=["armed_until", *_forget_fetched(phone)])
 
 
 def _forget_fetched(phone: Phone) -> tuple[str, str]:

@@ -180,7 +180,11 @@ def _carry_out(file: TenantFile) -> Iterator[str]:
 
 
 def _phones(tenant: Tenant, file: TenantFile) -> Iterator[str]:
-    """Make the phones those of the file, where it names any; a file without the key leaves them alone."""
+    """Make the phones those of the file, where it names any; a file without the key leaves them alone.
+
+    But for accounts whose devices are gone by now.
+    """
+    yield from phones.close_gaps(tenant)
     if file.phone_defaults is not None:
         yield from phones.set_defaults(tenant, file.phone_defaults)
     if file.phones is not None:
