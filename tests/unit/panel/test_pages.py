@@ -2,9 +2,12 @@
 
 import json
 import re
+from datetime import timedelta
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.test import Client
+from django.utils import timezone
 
 from centralino.contract.tokens import Claims
 from centralino.panel.models import User
@@ -125,6 +128,13 @@ def test_a_closed_login_and_a_new_password_end_the_session(client: Client) -> No
     user.save()
     assert client.get("/").status_code == 302
     assert client.post("/live/token").status_code == 401
+
+
+def test_sessions_that_nobody_ended_are_gone_with_the_next_log_in(client: Client) -> None:
+    log_in(client, "anna@175.example")
+    Session.objects.update(expire_date=timezone.now() - timedelta(seconds=1))
+    log_in(Client(headers={"Host": "panel.test", "X-Forwarded-Proto": "https"}), "admin@175.example")
+    assert Session.objects.count() == 1
 
 
 def test_forms_need_their_token() -> None:
