@@ -7,10 +7,13 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import jwt
 import pytest
+from django.contrib.auth.hashers import ScryptPasswordHasher, make_password
 from django.db import connection
+from django.utils import timezone
 
 from centralino.contract import tokens as contract
 from centralino.contract.result import ApplyResult
@@ -208,6 +211,25 @@ def test_a_password_is_set_once() -> None:
         users.set_password("anna@175.example", "short")
     with pytest.raises(ServiceError, match=r"login nobody@175\.example: there is none"):
         users.set_password("nobody@175.example", PASSWORD)
+
+
+@pytest.mark.usefixtures("two_tenants")
+def test_nobodys_log_in_waits_while_first_passwords_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A password takes a fifth of a second to hash, and a new tenant may bring a thousand."""
+    User.objects.filter(login="anna@175.example").update(password=make_password(None))
+    given = {"anna@175.example": "another good one 9", "admin@175.example": PASSWORD}
+    encode = ScryptPasswordHasher.encode
+
+    def encode_while_others_log_in(*arguments: Any, **options: Any) -> str:
+        thread, done = in_thread(lambda: User.objects.filter(login__in=given).update(last_login=timezone.now()))
+        thread.join(2)
+        assert done == [2]
+        return encode(*arguments, **options)
+
+    monkeypatch.setattr(ScryptPasswordHasher, "encode", encode_while_others_log_in)
+    assert users.give_first_passwords(given) == ["anna@175.example"]
+    monkeypatch.undo()
+    assert users.set_password("anna@175.example", "another good one 9") is False
 
 
 @pytest.mark.usefixtures("two_tenants")
