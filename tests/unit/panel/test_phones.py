@@ -15,7 +15,7 @@ from django.utils import timezone
 from centralino.contract.tenant_file import PhoneEntry
 from centralino.panel import config
 from centralino.panel.config import PanelConfig
-from centralino.panel.models import Device, Phone
+from centralino.panel.models import Device, Phone, Tenant
 from centralino.panel.services import phones, provisioning, publish, tenants
 from centralino.panel.services.errors import ServiceError
 from centralino.phones import files
@@ -234,6 +234,16 @@ def test_a_phone_never_gets_accounts_without_their_secrets_that_it_has_not_fetch
     phones.rearm([MAC])
     assert "account.1.password" in (content(f"{MAC}.cfg", folder) or "")
     assert "account.1.user_name" in (content(f"{MAC}.cfg", folder) or "")
+
+
+def test_a_phone_of_a_pbx_that_is_gone_is_told_nothing_and_the_journal_why(log: pytest.LogCaptureFixture) -> None:
+    phone = added()
+    Tenant.objects.filter(id=175).update(pbx="pbx09")
+    assert content(f"{MAC}.cfg") is None
+    assert content(f"{MAC}.cfg", phone.folder) is None
+    sentence = f"phone without PBX: address={ADDRESS} mac={MAC}: tenant 175 is on pbx09, which this cluster has not"
+    assert log.messages == [f"{sentence}: name another in its file"] * 2
+    assert phones.get(MAC).armed_until is not None
 
 
 def test_an_unknown_phone_is_logged_in_one_line_and_a_known_one_is_not_counted(log: pytest.LogCaptureFixture) -> None:

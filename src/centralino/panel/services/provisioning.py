@@ -93,6 +93,16 @@ def _file(phone: Phone, site: config.Phones, name: str, asker: Asker, *, own_fol
     template = files.template_of(phone.model, phone.mac, name)
     if template is None:
         return None
+    if phone.tenant.pbx not in site.servers:
+        _log.error(
+            "phone without PBX: address=%s mac=%s: tenant %s is on %s, which this cluster has not: "
+            "name another in its file",
+            asker.address,
+            phone.mac,
+            phone.tenant_id,
+            phone.tenant.pbx,
+        )
+        return None
     if template.secret and _armed(phone):
         file = files.render(template, _whole(phone, site))
         if _use_up(phone, asker.address):  # last, so that what cannot be rendered uses nothing up
