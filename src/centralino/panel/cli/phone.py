@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import yaml
-from django.utils import timezone
 from pydantic import ValidationError
 from rich.table import Table
 
@@ -84,7 +83,7 @@ def list_(
     with sentences():
         for phone in phones.every(tenant_id):
             devices = ", ".join(phones.devices_of(phone))
-            times = (_time(phone.armed_until) if _armed(phone) else "", _time(phone.handed_out))
+            times = (_time(phone.armed_until) if phone.is_armed else "", _time(phone.handed_out))
             table.add_row(phone.mac, phone.model, str(phone.tenant_id), devices, *times, phone.handed_to or "")
     out.print(table)
 
@@ -165,13 +164,9 @@ def _provisioning() -> config.Phones:
     return site
 
 
-def _armed(phone: "Phone") -> bool:
-    return phone.armed_until is not None and phone.armed_until > timezone.now()
-
-
 def _secrets(phone: "Phone") -> str:
     """Say how it stands with a phone's secrets."""
-    if _armed(phone):
+    if phone.is_armed:
         return f"its secrets may be fetched once until {_time(phone.armed_until)} UTC"
     if phone.handed_out is not None:
         return f"its secrets were fetched on {_time(phone.handed_out)} UTC by {phone.handed_to or 'an unknown address'}"

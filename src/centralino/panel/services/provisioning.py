@@ -47,7 +47,7 @@ def by_mac(name: str, asker: Asker) -> File | None:
         return None
     if not _shows_itself(phone, site, asker):
         return None
-    if not _armed(phone):
+    if not phone.is_armed:
         _not_armed(phone, asker)
         return None
     return _file(phone, site, name, asker, own_folder=False)
@@ -103,7 +103,7 @@ def _file(phone: Phone, site: config.Phones, name: str, asker: Asker, *, own_fol
             phone.tenant.pbx,
         )
         return None
-    if template.secret and _armed(phone):
+    if template.secret and phone.is_armed:
         file = files.render(template, _whole(phone, site))
         if _use_up(phone, asker.address):  # last, so that what cannot be rendered uses nothing up
             return file
@@ -165,10 +165,6 @@ def _phonebook(phone: Phone, site: config.Phones) -> File | None:
 def _authority(site: config.Phones) -> str:
     """Return the authority's certificate, empty where phones need none."""
     return site.ca.read_text(encoding="ascii") if site.ca else ""
-
-
-def _armed(phone: Phone) -> bool:
-    return phone.armed_until is not None and phone.armed_until > timezone.now()
 
 
 def _shows_itself(phone: Phone, site: config.Phones, asker: Asker) -> bool:
