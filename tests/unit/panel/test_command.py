@@ -52,6 +52,18 @@ def test_from_a_file_to_a_publication(tmp_path: Path) -> None:
     assert last_line(run("apply", "--pbx", "pbx01")) == "changed=false"
 
 
+def test_names_are_shown_as_they_are() -> None:
+    extensions = [{"number": "101", "name": "Sala [bold]1[/x] :phone:"}]
+    file = yaml.safe_dump(tenant_data(name="Rossi [/]", extensions=extensions))
+    assert "Sala [bold]1[/x] :phone:" in run("tenant", "import", "-", given=file).stdout
+    assert "Rossi [/]" in run("tenant", "list").stdout
+    shown = run("tenant", "show", "175").stdout
+    assert "Rossi [/]" in shown
+    assert "Sala [bold]1[/x] :phone:" in shown
+    run("ban", "add", "203.0.113.7", "--reason", "calls [/at] night")
+    assert "calls [/at] night" in run("ban", "list").stdout
+
+
 def test_several_files_at_once(tmp_path: Path) -> None:
     files = {f"{tenant}.yml": yaml.safe_dump(tenant_data(tenant)) for tenant in (175, 176)}
     for name, content in files.items():

@@ -55,7 +55,7 @@ def add(
         _provisioning()
         outcome = phones.put(tenant_id, entry)
         phone = phones.get(entry.mac)
-    out.print(f"phone {phone.mac}: {outcome}; {_secrets(phone)}", markup=False)
+    out.print(f"phone {phone.mac}: {outcome}; {_secrets(phone)}")
     changed(outcome != "unchanged")
 
 
@@ -66,7 +66,7 @@ def remove(mac: Mac) -> None:
 
     with sentences():
         phone = phones.remove(mac)
-    out.print(f"phone {phone.mac}: removed", markup=False)
+    out.print(f"phone {phone.mac}: removed")
     changed(True)
 
 
@@ -107,7 +107,7 @@ def show(mac: Mac) -> None:
             "user password": phone.user_password,
             "settings": provisioning.settings_of(phone, site).model_dump(mode="json"),
         }
-    out.print(yaml.safe_dump(told, sort_keys=False, allow_unicode=True).rstrip(), markup=False)
+    out.print(yaml.safe_dump(told, sort_keys=False, allow_unicode=True).rstrip())
 
 
 @app.command()
@@ -127,9 +127,9 @@ def rearm(
     with sentences():
         armed = phones.rearm(macs, hours, stolen=stolen)
     for phone in armed:
-        out.print(f"phone {phone.mac}: {_secrets(phone)}", markup=False)
+        out.print(f"phone {phone.mac}: {_secrets(phone)}")
     if stolen:
-        out.print("their former accounts go on until the next apply: run `centralino apply` now", markup=False)
+        out.print("their former accounts go on until the next apply: run `centralino apply` now")
     changed(True)
 
 
