@@ -103,6 +103,25 @@ def parse(data: object, *, source: str) -> TenantFile:
         raise TenantFileError("\n".join(_sentences(error, source))) from None
 
 
+_A_LOGIN = "log-in: write 3 to 80 small letters, digits and . _ @ + -, a letter or digit first"
+_FORMS = {
+    "administrators": _A_LOGIN,
+    "device": "device's name: write small letters, digits and -",
+    "devices": "device: write an extension's number and its device's name, such as 101/desk",
+    "label": 'label: write text without control characters and " \\ ; < >',
+    "login": _A_LOGIN,
+    "mac": "phone's address: write the one on its label, such as 00:15:65:aa:bb:cc, quoted",
+    "name": 'name: write text without control characters and " \\ ; < >',
+    "number": "extension number: write 2 to 8 digits, quoted",
+}
+"""What a text should have been that does not have its form, by its key."""
+
+
+def _form(place: Sequence[int | str]) -> str | None:
+    words = [part for part in place if isinstance(part, str)]
+    return _FORMS.get("device" if words[-2:] == ["devices", "name"] else words[-1])
+
+
 def _sentences(error: ValidationError, source: str) -> Sequence[str]:
     known = "keys are spelt as in docs/operations/tenant-file.md"
     sentences = []
@@ -115,10 +134,13 @@ def _sentences(error: ValidationError, source: str) -> Sequence[str]:
                 text = "missing: add it"
             case "value_error":
                 text = str(finding["ctx"]["error"])
-            case "string_pattern_mismatch" if key.endswith("number"):
-                text = f"{finding['input']!r} is no extension number: write 2 to 8 digits, quoted"
+            case "string_pattern_mismatch" if form := _form(finding["loc"]):
+                text = f"{str(finding['input'])[:60]!r} is no {form}"
             case "string_type" if key.endswith("number"):
                 text = f"{finding['input']!r} must be quoted, so that leading zeros stay"
+            case "string_type":
+                # YAML reads digits and colons, and yes, no, on and off, as something else: what was written is gone.
+                text = f"this is read as {str(finding['input'])[:60]}, which is no text: write it in quotes"
             case "ip_any_network":
                 text = f"{finding['input']!r} is no network: write 192.0.2.0/24, 192.0.2.7 or 2001:db8::/32"
             case "tuple_type":

@@ -33,8 +33,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    # A page is closed unless it says otherwise (``login_not_required``).
-    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "centralino.panel.middleware.LoginRequired",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
 ]

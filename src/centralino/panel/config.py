@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 import sys
 import tomllib
 from pathlib import Path
@@ -103,6 +104,13 @@ class PanelConfig(_Section):
         if missing:
             raise ValueError(f"phones.servers does not say how phones reach {missing[0]}")
         return self
+
+    @property
+    def all_hosts(self) -> tuple[str, ...]:
+        """The hosts, and what phones call this one: a request for another is refused, and told to nobody."""
+        if self.phones is None:
+            return self.hosts
+        return (*self.hosts, re.sub(r":\d+$", "", self.phones.url.split("/")[2]))
 
     @property
     def pbxs(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import CheckConstraint, Q, UniqueConstraint
+from django.utils import timezone
 
 from centralino.contract.names import MAX_TENANT_ID
 
@@ -102,6 +103,11 @@ class Phone(models.Model):
 
     def __str__(self) -> str:
         return self.mac
+
+    @property
+    def is_armed(self) -> bool:
+        """Whether the next request for its file is answered with the secrets."""
+        return self.armed_until is not None and self.armed_until > timezone.now()
 
 
 class PhoneAccount(models.Model):

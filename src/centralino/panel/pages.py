@@ -1,6 +1,7 @@
 """The pages: they read from the service layer and render; nothing is decided here that another entrance would need."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import LoginView, LogoutView
@@ -42,6 +43,11 @@ class Login(LoginView):
     template_name = "panel/login.html"
     authentication_form = LoginForm
     redirect_authenticated_user = True
+
+    def get_success_url(self) -> str:
+        """Return where the person wanted to go, if that is not here."""
+        wanted = super().get_success_url()
+        return self.get_default_redirect_url() if urlsplit(wanted).path == self.request.path else wanted
 
 
 class Logout(LogoutView):

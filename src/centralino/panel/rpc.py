@@ -14,6 +14,7 @@ import logging
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
+from xmlrpc.client import Fault, dumps
 
 from axes.utils import reset
 from django.contrib.auth import authenticate
@@ -51,7 +52,11 @@ def entrance(request: HttpRequest) -> HttpResponse:
     """Let an operator's program in and carry out the one call that it sends."""
     if not request.headers.get("X-Api-Client"):
         raise Http404
-    user = _authenticated(request)
+    try:
+        user = _authenticated(request)
+    except DatabaseError as error:
+        fault = Fault(UNAVAILABLE, _unavailable(error))
+        return HttpResponse(dumps(fault), content_type="text/xml; charset=utf-8")
     if user is None:
         return _plain(401, "an operator's log-in and password are needed", {"WWW-Authenticate": _CHALLENGE})
     if not user.is_operator:
@@ -102,11 +107,16 @@ def _as_fault(error: BaseException, _: RpcRequestContext) -> None:
             finding = error.errors(include_url=False, include_context=False, include_input=False)[0]
             raise RPCInvalidParams(f"{'.'.join(str(part) for part in finding['loc'])}: {finding['msg']}")
         case DatabaseError():
-            _log.error("the database refuses or does not answer", exc_info=error)
-            raise RPCException(UNAVAILABLE, "the panel's database does not answer: try again later")
+            raise RPCException(UNAVAILABLE, _unavailable(error))
         case _:
             _log.error("a call failed", exc_info=error)
             raise RPCInternalError("this is a fault of the panel: its journal tells more")
+
+
+def _unavailable(error: DatabaseError) -> str:
+    """Tell the journal what the database said, and return the sentence for who called."""
+    _log.error("the database refuses or does not answer", exc_info=error)
+    return "the panel's database does not answer: try again later"
 
 
 _server = RpcServer(supported_protocol=Protocol.XML_RPC, error_handler=_as_fault)

@@ -39,12 +39,25 @@ errorlog = "-"
 logger_class = OneLineLogger
 
 
+class _Settings(Protocol):
+    """What is used here of gunicorn's settings."""
+
+    threads: int
+
+
 class _Worker(Protocol):
     """What is used here of gunicorn's worker."""
 
     alive: bool
+    cfg: _Settings
+    worker_connections: int
 
 
 def post_worker_init(worker: _Worker) -> None:
-    """Let long polls end at once when this worker is told to stop."""
+    """Let long polls end at once when this worker is told to stop, and nobody wait behind them here.
+
+    A worker with no free thread leaves a request on the socket, where another finds it; by itself it takes a thousand
+    and has them wait, as long as the polls do.
+    """
     lifecycle.set_stopping(lambda: not worker.alive)
+    worker.worker_connections = worker.cfg.threads

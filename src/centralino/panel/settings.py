@@ -30,7 +30,7 @@ def _database(database: config.Database) -> dict[str, Any]:
 
 SECRET_KEY = PANEL.secret_key
 SECRET_KEY_FALLBACKS = list(PANEL.former_secret_keys)
-ALLOWED_HOSTS = list(PANEL.hosts)
+ALLOWED_HOSTS = list(PANEL.all_hosts)
 DATABASES = {"default": _database(PANEL.database)}
 STATIC_ROOT = PANEL.static_root
 CONTENT_SECURITY_POLICY["DIRECTIVES"]["connect-src"] = ["'self'", PANEL.cti_url]

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib.auth.signals import user_logged_in, user_login_failed
+from django.contrib.sessions.backends.db import SessionStore
 from django.dispatch import receiver
 from django.http import HttpRequest
 
@@ -22,3 +23,5 @@ def _wrong_password(credentials: dict[str, Any], request: HttpRequest | None = N
 def _right_password(user: User, request: HttpRequest | None = None, **_: object) -> None:
     if request is not None:
         bans.right_password(client_address(request), user.login)
+        # A session begins here, and nothing else looks at those that nobody has ended.
+        SessionStore.clear_expired()

@@ -175,3 +175,22 @@ def test_a_restart_does_not_wait_for_polls() -> None:
         # Leaving the block told the server to stop and waited for it.
         assert time.monotonic() - start < 5
         assert waiting.result(1) == 304
+
+
+def test_while_one_thread_is_free_nobody_waits_behind_polls() -> None:
+    current, _ = publish.publish("pbx02", by="test")
+    socket = environment.FOLDER / "busy.sock"
+
+    def poll() -> int:
+        with guest(socket, "pbx02") as pbx:
+            return pbx.get("snapshot?wait=20", headers={"If-None-Match": f'"{current.etag}"'}).status_code
+
+    with ThreadPoolExecutor(7) as pool, environment.server("--threads", "4", socket=socket):
+        polls = [pool.submit(poll) for _ in range(7)]
+        time.sleep(2)
+        for _ in range(8):
+            with guest(socket, None) as browser:
+                start = time.monotonic()
+                assert browser.get("http://panel.test/health").is_success
+                assert time.monotonic() - start < 2
+        assert not any(waiting.done() for waiting in polls)

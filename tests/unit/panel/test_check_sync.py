@@ -5,13 +5,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from centralino.panel.models import CheckSyncRequest
 from centralino.panel.services import check_sync, phones, tenants
 from tests.unit.panel.samples import tenant_file
 from tests.unit.panel.test_phones import OTHER_MAC, added, device, entry
+from tests.unit.phones.samples import MAC
 
 pytestmark = pytest.mark.usefixtures("two_tenants")
 
@@ -28,6 +29,14 @@ def test_phones_are_asked_to_come_again_through_their_own_pbx() -> None:
     assert [r.endpoint for r in check_sync.wait_for_any("pbx01", 0).requests] == [device("102").endpoint]
     check_sync.told("pbx02", first.requests[-1].id + 100)
     assert CheckSyncRequest.objects.count() == 1, "another PBX's request stays"
+
+
+def test_a_phone_is_asked_over_each_account_for_a_new_one_is_registered_nowhere() -> None:
+    added()
+    phones.put(175, entry(devices=("102/desk", "101/desk")))
+    check_sync.request([phones.get(MAC)])
+    requests = check_sync.wait_for_any("pbx01", 0).requests
+    assert [request.endpoint for request in requests] == [device("102").endpoint, device("101").endpoint]
 
 
 def test_an_old_request_is_not_carried_out() -> None:
@@ -51,3 +60,22 @@ def test_a_waiting_pbx_hears_of_a_request_at_once() -> None:
             waiting.result(0.5)
         check_sync.request([phone])
         assert [r.endpoint for r in waiting.result(1).requests] == [device().endpoint]
+
+
+def test_a_request_is_never_seen_before_an_earlier_one_which_would_be_taken_off_with_it() -> None:
+    first, second = added(), added(mac=OTHER_MAC, devices=("102/desk",))
+
+    def ask_for_the_second() -> None:
+        try:
+            check_sync.request([second])
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            check_sync.request([first])
+            later = pool.submit(ask_for_the_second)
+            with pytest.raises(TimeoutError):
+                later.result(0.5)
+        later.result(5)
+    assert len(check_sync.wait_for_any("pbx01", 0).requests) == 2

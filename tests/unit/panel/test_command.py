@@ -19,7 +19,14 @@ pytestmark = pytest.mark.usefixtures("empty")
 def run(*arguments: str, given: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     program = [sys.executable, "-c", "from centralino.panel.cli import main; main()", *arguments]
     return subprocess.run(
-        program, input=given, capture_output=True, text=True, check=False, env=os.environ | environment, timeout=60
+        program,
+        input=given,
+        capture_output=True,
+        encoding="utf-8",
+        errors="surrogateescape",
+        check=False,
+        env=os.environ | environment,
+        timeout=60,
     )
 
 
@@ -45,6 +52,18 @@ def test_from_a_file_to_a_publication(tmp_path: Path) -> None:
     assert last_line(run("apply", "--pbx", "pbx01")) == "changed=false"
 
 
+def test_names_are_shown_as_they_are() -> None:
+    extensions = [{"number": "101", "name": "Sala [bold]1[/x] :phone:"}]
+    file = yaml.safe_dump(tenant_data(name="Rossi [/]", extensions=extensions))
+    assert "Sala [bold]1[/x] :phone:" in run("tenant", "import", "-", given=file).stdout
+    assert "Rossi [/]" in run("tenant", "list").stdout
+    shown = run("tenant", "show", "175").stdout
+    assert "Rossi [/]" in shown
+    assert "Sala [bold]1[/x] :phone:" in shown
+    run("ban", "add", "203.0.113.7", "--reason", "calls [/at] night")
+    assert "calls [/at] night" in run("ban", "list").stdout
+
+
 def test_several_files_at_once(tmp_path: Path) -> None:
     files = {f"{tenant}.yml": yaml.safe_dump(tenant_data(tenant)) for tenant in (175, 176)}
     for name, content in files.items():
@@ -64,6 +83,14 @@ def test_a_first_password_leaves_a_chosen_one_alone(tmp_path: Path) -> None:
     run("user", "password", "anna@175.example", given="what Anna chose herself")
     assert last_line(run("user", "first-passwords", given=first)) == "changed=false"
     assert User.objects.get(login="anna@175.example").check_password("what Anna chose herself")
+
+
+def test_a_password_in_another_encoding_is_a_sentence() -> None:
+    run("user", "operator", "ops")
+    for login, password in (("ops", "p\udce4sswords of old files\n"), ("\udcf6ps", PASSWORD)):
+        done = run("user", "password", login, given=password)
+        assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+        assert "is no UTF-8 text" in done.stderr
 
 
 def test_an_apply_that_nobody_answers_fails_with_a_sentence() -> None:

@@ -42,6 +42,20 @@ def test_a_good_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("address", "host"),
+    [
+        ("phones.example.org", "phones.example.org"),
+        ("phones.example.org:8444", "phones.example.org"),
+        ("[::1]", "[::1]"),
+    ],
+)
+def test_phones_reach_the_panel_by_the_address_that_they_are_told(tmp_path: Path, address: str, host: str) -> None:
+    loaded = config.load(write(tmp_path, GOOD + PHONES.replace("panel.example.org", address)))
+    assert loaded.all_hosts == ("panel.example.org", host)
+    assert config.load(write(tmp_path, GOOD)).all_hosts == ("panel.example.org",)
+
+
+@pytest.mark.parametrize(
     ("text", "sentence"),
     [
         ("hosts = [", "cannot be read as TOML"),

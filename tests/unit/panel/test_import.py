@@ -111,6 +111,16 @@ def test_what_the_cluster_forbids_is_one_sentence_and_changes_nothing(changes: d
     assert list(Tenant.objects.values_list("id", flat=True)) == [176]
 
 
+@pytest.mark.usefixtures("empty")
+def test_two_files_of_one_tenant_are_refused_before_one_undoes_the_other() -> None:
+    tenants.import_tenant(tenant_file(), source="175.yml")
+    before = devices()
+    copied = tenant_file(name="Copied", extensions=[{"number": "201", "name": "Carla"}])
+    with pytest.raises(ServiceError, match=r"^180\.yml: id: tenant 175 is in 175\.yml already: give"):
+        tenants.import_tenants({"175.yml": tenant_file(), "180.yml": copied})
+    assert devices() == before
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
@@ -121,6 +131,8 @@ def test_what_the_cluster_forbids_is_one_sentence_and_changes_nothing(changes: d
             "f.yml: line 2: this cannot be read as YAML (an alias (*name) is not allowed here)",
         ),
         (b"id: 1\nid: 2\n", "f.yml: line 2: this cannot be read as YAML (the key 'id' appears twice)"),
+        (b"id: 0175\n", "f.yml: line 1: this cannot be read as YAML (0175 means 125: write it in quotes, or without"),
+        (b"id: 1\nphones: [{mac: 10:11:12:13:14:15}]\n", "f.yml: line 2: this cannot be read as YAML (10:11:12:13"),
         (b"[" * 100_000, "f.yml: this is nested too deeply"),
         (b"\xff\xfe\x00", "f.yml: this cannot be read as YAML"),
         (b"id: !!python/object/apply:os.system ['true']\n", "f.yml: line 1: this cannot be read as YAML"),

@@ -2,9 +2,12 @@
 
 import json
 import re
+from datetime import timedelta
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.test import Client
+from django.utils import timezone
 
 from centralino.contract.tokens import Claims
 from centralino.panel.models import User
@@ -33,6 +36,20 @@ def test_a_stranger_is_sent_to_the_log_in(client: Client) -> None:
     for page in ("/", "/extensions", "/tenants"):
         assert client.get(page)["Location"].startswith("/login?next=")
     assert client.post("/live/token").status_code == 401
+
+
+def test_a_form_of_a_session_that_is_over_leads_to_a_page_after_the_log_in(client: Client) -> None:
+    for form in ("/logout", "/bans/lift"):
+        assert client.post(form)["Location"] == "/login"
+
+
+def test_the_log_in_leads_nowhere_else_and_not_to_itself(client: Client) -> None:
+    elsewhere = ("/login", "/login?x=1", "//evil.test/", "https://evil.test/", "/\\evil.test", "javascript:alert(1)")
+    for wanted in elsewhere:
+        response = client.post("/login", {"username": "anna@175.example", "password": PASSWORD, "next": wanted})
+        assert response["Location"] == "/"
+        assert client.get("/login", {"next": wanted})["Location"] == "/"
+        client.post("/logout")
 
 
 def test_a_person_sees_the_own_tenant_and_no_other(client: Client) -> None:
@@ -111,6 +128,13 @@ def test_a_closed_login_and_a_new_password_end_the_session(client: Client) -> No
     user.save()
     assert client.get("/").status_code == 302
     assert client.post("/live/token").status_code == 401
+
+
+def test_sessions_that_nobody_ended_are_gone_with_the_next_log_in(client: Client) -> None:
+    log_in(client, "anna@175.example")
+    Session.objects.update(expire_date=timezone.now() - timedelta(seconds=1))
+    log_in(Client(headers={"Host": "panel.test", "X-Forwarded-Proto": "https"}), "admin@175.example")
+    assert Session.objects.count() == 1
 
 
 def test_forms_need_their_token() -> None:

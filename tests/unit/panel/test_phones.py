@@ -8,16 +8,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
 
 from centralino.contract.tenant_file import PhoneEntry
 from centralino.panel import config
 from centralino.panel.config import PanelConfig
-from centralino.panel.models import Device, Phone
+from centralino.panel.models import Device, Phone, Tenant
 from centralino.panel.services import phones, provisioning, publish, tenants
 from centralino.panel.services.errors import ServiceError
+from centralino.phones import files
 from tests.unit.panel.samples import tenant_file
 from tests.unit.phones.samples import MAC, yealink
 
@@ -162,6 +163,87 @@ def test_of_many_requests_at_once_one_gets_the_secrets() -> None:
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(ask, range(8)))
     assert sum(device().secret in (answer or "") for answer in answers) == 1
+
+
+def test_a_change_of_settings_does_not_open_again_what_is_fetched_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    added()
+    look = phones.devices_of
+
+    def look_while_it_fetches(phone: Phone) -> list[str]:
+        assert device().secret in (content(f"{MAC}.cfg") or "")
+        return look(phone)
+
+    monkeypatch.setattr(phones, "devices_of", look_while_it_fetches)
+    assert phones.put(175, entry(language="fr")) == "changed"
+    assert phones.get(MAC).armed_until is None
+
+
+def test_what_is_made_anew_while_a_phone_fetches_is_not_used_up_by_the_former(monkeypatch: pytest.MonkeyPatch) -> None:
+    former, account = added(), device()
+    render = files.render
+
+    def render_while_it_changes(*arguments: Any) -> Any:
+        file = render(*arguments)
+        monkeypatch.undo()
+        phones.rearm([MAC], stolen=True)
+        return file
+
+    monkeypatch.setattr(files, "render", render_while_it_changes)
+    assert account.secret not in (content(f"{MAC}.cfg") or "")
+    phone = phones.get(MAC)
+    assert phone.folder != former.folder
+    assert device().secret in (content(f"{MAC}.cfg", phone.folder) or ""), "it is armed still"
+
+
+def test_a_phone_is_removed_after_an_import_that_is_at_it() -> None:
+    added()
+
+    def remove() -> Phone:
+        try:
+            return phones.remove(MAC)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            tenants.import_tenant(tenant_file(), source="test")
+            removed = pool.submit(remove)
+            with pytest.raises(TimeoutError):
+                removed.result(0.5)
+        assert removed.result(5).mac == MAC
+
+
+@pytest.mark.parametrize("stolen", [False, True])
+def test_a_phone_never_gets_accounts_without_their_secrets_that_it_has_not_fetched(
+    log: pytest.LogCaptureFixture, *, stolen: bool
+) -> None:
+    """It would try the passwords of its former accounts, and the third wrong one bans its whole office."""
+    added()
+    content(f"{MAC}.cfg")
+    if stolen:
+        phones.rearm([MAC], stolen=True)
+    else:
+        phones.put(175, entry(devices=("102/desk",)))
+    Phone.objects.update(armed_until=timezone.now() - timedelta(seconds=1))
+    folder = phones.get(MAC).folder
+    assert content(f"{MAC}.cfg", folder) is None
+    assert f"phone not armed: address={ADDRESS} mac={MAC}" in log.messages
+    phones.rearm([MAC])
+    Phone.objects.update(armed_until=timezone.now() - timedelta(seconds=1))
+    assert content(f"{MAC}.cfg", folder) is None
+    phones.rearm([MAC])
+    assert "account.1.password" in (content(f"{MAC}.cfg", folder) or "")
+    assert "account.1.user_name" in (content(f"{MAC}.cfg", folder) or "")
+
+
+def test_a_phone_of_a_pbx_that_is_gone_is_told_nothing_and_the_journal_why(log: pytest.LogCaptureFixture) -> None:
+    phone = added()
+    Tenant.objects.filter(id=175).update(pbx="pbx09")
+    assert content(f"{MAC}.cfg") is None
+    assert content(f"{MAC}.cfg", phone.folder) is None
+    sentence = f"phone without PBX: address={ADDRESS} mac={MAC}: tenant 175 is on pbx09, which this cluster has not"
+    assert log.messages == [f"{sentence}: name another in its file"] * 2
+    assert phones.get(MAC).armed_until is not None
 
 
 def test_an_unknown_phone_is_logged_in_one_line_and_a_known_one_is_not_counted(log: pytest.LogCaptureFixture) -> None:
@@ -366,6 +448,30 @@ def test_a_removed_device_leaves_the_phone_without_it() -> None:
     extensions = [{"number": "102", "name": "Bruno of 175", "devices": [{"name": "desk"}]}]
     tenants.import_tenant(tenant_file(extensions=extensions), source="test")
     assert phones.devices_of(phones.get(MAC)) == ["102/desk"]
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_an_account_that_moves_up_is_fetched_with_its_secret(*, named: bool) -> None:
+    phone = added(devices=("101/desk", "102/desk"))
+    content(f"{MAC}.cfg")
+    extensions = [{"number": "102", "name": "Bruno of 175", "devices": [{"name": "desk"}]}]
+    own: dict[str, Any] = {"phones": [{"mac": MAC, "model": "yealink-t54w", "devices": ["102/desk"]}]} if named else {}
+    file = tenant_file(extensions=extensions, **own)
+    report = tenants.import_tenant(file, source="test")
+    assert report.changes[-1] == f"~ phone {MAC} (yealink-t54w): 102/desk"
+    found = yealink(content(f"{MAC}.cfg", phone.folder) or "")
+    assert (found["account.1.password"], found["account.2.enable"]) == (device("102").secret, "0")
+    assert tenants.import_tenant(file, source="test").outcome == "unchanged"
+
+
+def test_a_last_account_is_taken_away_without_new_secrets() -> None:
+    phone = added(devices=("101/desk", "101/soft"))
+    content(f"{MAC}.cfg")
+    extensions = [{"number": "101", "name": "Anna of 175", "devices": [{"name": "desk"}]}]
+    tenants.import_tenant(tenant_file(extensions=extensions), source="test")
+    found = yealink(content(f"{MAC}.cfg", phone.folder) or "")
+    assert found["account.2.enable"] == "0"
+    assert "account.1.password" not in found
 
 
 def test_no_pbx_hears_of_phones() -> None:

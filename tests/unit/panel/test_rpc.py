@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 import yaml
+from django.db import connection
 from django.test import Client
 
-from centralino.panel.models import Ban, Tenant, WrongPassword
-from centralino.panel.services import bans
+from centralino.contract.result import ApplyResult
+from centralino.panel.models import Ban, Publication, Tenant, WrongPassword
+from centralino.panel.services import bans, results
 from tests.unit.panel.samples import PASSWORD, tenant_data
 
 pytestmark = pytest.mark.usefixtures("two_tenants")
@@ -136,6 +138,13 @@ def test_what_is_stored_is_published_and_followed(call: Any) -> None:
     assert call("apply.state")[0] == state
 
 
+def test_what_asterisk_is_quoted_with_is_kept_and_told_as_text(call: Any) -> None:
+    (first,) = call("apply.publish", ["pbx01"])
+    told = {"pbx": "pbx01", "etag": first["etag"], "outcome": "refused", "message": "a\0b\x1b[1mc"}
+    results.record(ApplyResult.model_validate(told | {"finished": datetime.now(UTC), "seconds": 1}))
+    assert call("apply.state")[0]["message"] == "a ⏎ b ⏎ [1mc"
+
+
 def test_bans_are_added_listed_and_lifted(call: Any) -> None:
     added = call("ban.add", ATTACKER, 2, "calls at night")
     assert (added["address"], added["reason"]) == (ATTACKER, "calls at night (operator)")
@@ -158,7 +167,7 @@ def test_bans_are_added_listed_and_lifted(call: Any) -> None:
         (("tenant.import", "id: 1\nid: 2\n"), "1: content: line 2: this cannot be read as YAML (the key 'id'"),
         (("tenant.import", yaml.safe_dump(tenant_data(177, pbx="pbx09"))), "1: content: pbx: this cluster has no PBX"),
         (("tenant.import", "x" * 300_000), "1: content: this file is larger than 256 KiB"),
-        (("apply.publish", ["pbx09"]), "1: this cluster has no PBX 'pbx09'"),
+        (("apply.publish", ["pbx01", "pbx09"]), "1: this cluster has no PBX 'pbx09'"),
         (("ban.add", "nobody"), "1: nobody: value is not a valid IPv4 or IPv6 address"),
         (("ban.add", "192.0.2.3"), "1: 192.0.2.3 is in 192.0.2.0/28, which is never banned"),
         (("ban.add", PROGRAM), f"1: {PROGRAM} is your own address"),
@@ -171,6 +180,7 @@ def test_bans_are_added_listed_and_lifted(call: Any) -> None:
 def test_a_bad_call_is_told_in_a_sentence_and_changes_nothing(call: Any, arguments: Any, sentence: str) -> None:
     assert refused(call, *arguments).startswith(sentence)
     assert not Ban.objects.exists()
+    assert not Publication.objects.exists()
     assert sorted(Tenant.objects.values_list("id", flat=True)) == [175, 176]
 
 
@@ -180,6 +190,14 @@ def test_what_nobody_expected_is_told_to_the_journal_alone(call: Any, monkeypatc
 
     monkeypatch.setattr(bans, "in_force", fail)
     assert refused(call, "ban.list") == "-32603: Internal error: this is a fault of the panel: its journal tells more"
+
+
+def test_without_its_database_the_panel_says_so_in_a_fault(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    connection.close()
+    with monkeypatch.context() as down:
+        down.setitem(connection.settings_dict, "HOST", "/nowhere")
+        assert refused(call, "tenant.list") == "2: the panel's database does not answer: try again later"
+    assert len(call("tenant.list")) == 2
 
 
 BOMB = (

@@ -7,10 +7,13 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import jwt
 import pytest
+from django.contrib.auth.hashers import ScryptPasswordHasher, make_password
 from django.db import connection
+from django.utils import timezone
 
 from centralino.contract import tokens as contract
 from centralino.contract.result import ApplyResult
@@ -211,13 +214,33 @@ def test_a_password_is_set_once() -> None:
 
 
 @pytest.mark.usefixtures("two_tenants")
+def test_nobodys_log_in_waits_while_first_passwords_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A password takes a fifth of a second to hash, and a new tenant may bring a thousand."""
+    User.objects.filter(login="anna@175.example").update(password=make_password(None))
+    given = {"anna@175.example": "another good one 9", "admin@175.example": PASSWORD}
+    encode = ScryptPasswordHasher.encode
+
+    def encode_while_others_log_in(*arguments: Any, **options: Any) -> str:
+        thread, done = in_thread(lambda: User.objects.filter(login__in=given).update(last_login=timezone.now()))
+        thread.join(2)
+        assert done == [2]
+        return encode(*arguments, **options)
+
+    monkeypatch.setattr(ScryptPasswordHasher, "encode", encode_while_others_log_in)
+    assert users.give_first_passwords(given) == ["anna@175.example"]
+    monkeypatch.undo()
+    assert users.set_password("anna@175.example", "another good one 9") is False
+
+
+@pytest.mark.usefixtures("two_tenants")
 def test_an_operator_is_made_once_and_takes_nobodys_login() -> None:
     assert users.make_operator("second") is True
     assert users.make_operator("second") is False
     with pytest.raises(ServiceError, match="belongs to a tenant"):
         users.make_operator("anna@175.example")
-    with pytest.raises(ServiceError, match="write 3 to 80 small letters"):
-        users.make_operator("An Operator")
+    for wrong in ("An Operator", "ab", "o" * 81, "o\udce9rator"):
+        with pytest.raises(ServiceError, match="write 3 to 80 small letters"):
+            users.make_operator(wrong)
 
 
 def verified(token: str) -> contract.Claims:

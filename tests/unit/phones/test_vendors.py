@@ -277,6 +277,26 @@ def test_every_model_renders_with_all_its_accounts_and_more_keys_than_it_has(mod
     )
 
 
+@pytest.mark.parametrize(
+    ("vendor", "name", "on", "off"),
+    [
+        ("yealink", "account.2.enable", "1", "0"),
+        ("snom", "user_active!2", "on", "off"),
+        ("grandstream", "P401", "1", "0"),
+        ("cisco", "Line_Enable_2_", "Yes", "No"),
+        ("fanvil", "SIP2 Enable Reg", "1", "0"),
+    ],
+)
+def test_an_account_that_a_phone_has_no_more_is_turned_off(vendor: str, name: str, on: str, off: str) -> None:
+    accounts = tuple(Account(f"t175-account{n:05}", f"10{n}", f"Line {n}", SECRET) for n in (1, 2))
+    assert read(vendor, accounts=accounts)[name] == on
+    assert read(vendor, accounts=accounts[:1])[name] == off
+    model = MODELS[MODEL_OF[vendor]]
+    whole = {name.replace("2", str(number), 1) for number in range(1, model.accounts + 1)}
+    if vendor != "grandstream":  # its numbers follow no rule
+        assert whole <= read(vendor, accounts=()).keys()
+
+
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_a_phone_that_can_do_no_better_speaks_udp(vendor: str) -> None:
     account = Account(ENDPOINT, "101", "Anna", SECRET, transport="udp")

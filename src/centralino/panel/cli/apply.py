@@ -33,10 +33,10 @@ def apply(
     with sentences():
         published = publish.publish_each(pbx or (), by=person())
         for name, (publication, new) in published.items():
-            out.print(f"{name}: {publication.etag} {'published' if new else 'unchanged'}", markup=False)
+            out.print(f"{name}: {publication.etag} {'published' if new else 'unchanged'}")
         problems = _follow(published, wait) if wait else []
     if problems:
-        err.print(*(f"error: {problem}" for problem in problems), sep="\n", style="red", markup=False)
+        err.print(*(f"error: {problem}" for problem in problems), sep="\n", style="red")
     changed(any(new for _, new in published.values()))
     if problems:
         raise typer.Exit(1)
@@ -60,7 +60,7 @@ def _follow(pbxs: Collection[str], seconds: float) -> list[str]:
             )
             continue
         took = f"{state.state} after {record.seconds:.1f} s"
-        out.print(f"{state.pbx}: {took}", style=_STYLES.get(state.state), markup=False)
+        out.print(f"{state.pbx}: {took}", style=_STYLES.get(state.state))
         if state.state != "live":
             problems.append(f"{state.pbx}: {state.state}: {record.message or 'the agent told no reason'}")
     return problems

@@ -42,7 +42,7 @@ def add(
 
     with sentences():
         ban = bans.add(address, seconds=hours * _HOUR, reason=reason, by=person(), own=_own_addresses())
-    out.print(f"{ban.address}: banned until {ban.until:{_MINUTE}} UTC", markup=False)
+    out.print(f"{ban.address}: banned until {ban.until:{_MINUTE}} UTC")
     changed(True)
 
 
@@ -53,7 +53,7 @@ def lift(address: Annotated[str, typer.Argument(metavar="ADDRESS", help="As `cen
 
     with sentences():
         lifted = bans.lift(address, by=person())
-    out.print(f"{address}: {'lifted' if lifted else 'is not banned'}", markup=False)
+    out.print(f"{address}: {'lifted' if lifted else 'is not banned'}")
     changed(lifted)
 
 

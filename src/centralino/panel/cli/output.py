@@ -5,14 +5,17 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import NoReturn
 
 import typer
 from rich.console import Console
 
+# What people have chosen is no markup: a name may hold [/].
+_plain = partial(Console, soft_wrap=True, highlight=False, markup=False, emoji=False)
 # A table that goes into a pipe or a file is not cut to a window that is not there.
-out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 200)
-err = Console(stderr=True, soft_wrap=True, highlight=False)
+out = _plain(width=None if sys.stdout.isatty() else 200)
+err = _plain(stderr=True)
 
 
 def changed(value: bool) -> None:
@@ -34,6 +37,8 @@ def sentences() -> Iterator[None]:
         yield
     except (ConfigError, TenantFileError, ServiceError) as error:
         fail(str(error))
+    except UnicodeEncodeError:
+        fail("what was given is no UTF-8 text: give it again from a terminal, or in a file, that writes UTF-8")
     except DatabaseError as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         fail(
@@ -45,7 +50,7 @@ def sentences() -> Iterator[None]:
 def fail(text: str) -> NoReturn:
     """Print sentences and end with exit code 1."""
     for line in text.splitlines():
-        err.print(f"error: {line}", style="red", markup=False)
+        err.print(f"error: {line}", style="red")
     raise typer.Exit(1)
 
 

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import yaml
-from django.utils import timezone
 from pydantic import ValidationError
 from rich.table import Table
 
@@ -56,7 +55,7 @@ def add(
         _provisioning()
         outcome = phones.put(tenant_id, entry)
         phone = phones.get(entry.mac)
-    out.print(f"phone {phone.mac}: {outcome}; {_secrets(phone)}", markup=False)
+    out.print(f"phone {phone.mac}: {outcome}; {_secrets(phone)}")
     changed(outcome != "unchanged")
 
 
@@ -67,7 +66,7 @@ def remove(mac: Mac) -> None:
 
     with sentences():
         phone = phones.remove(mac)
-    out.print(f"phone {phone.mac}: removed", markup=False)
+    out.print(f"phone {phone.mac}: removed")
     changed(True)
 
 
@@ -84,7 +83,7 @@ def list_(
     with sentences():
         for phone in phones.every(tenant_id):
             devices = ", ".join(phones.devices_of(phone))
-            times = (_time(phone.armed_until) if _armed(phone) else "", _time(phone.handed_out))
+            times = (_time(phone.armed_until) if phone.is_armed else "", _time(phone.handed_out))
             table.add_row(phone.mac, phone.model, str(phone.tenant_id), devices, *times, phone.handed_to or "")
     out.print(table)
 
@@ -108,7 +107,7 @@ def show(mac: Mac) -> None:
             "user password": phone.user_password,
             "settings": provisioning.settings_of(phone, site).model_dump(mode="json"),
         }
-    out.print(yaml.safe_dump(told, sort_keys=False, allow_unicode=True).rstrip(), markup=False)
+    out.print(yaml.safe_dump(told, sort_keys=False, allow_unicode=True).rstrip())
 
 
 @app.command()
@@ -128,9 +127,9 @@ def rearm(
     with sentences():
         armed = phones.rearm(macs, hours, stolen=stolen)
     for phone in armed:
-        out.print(f"phone {phone.mac}: {_secrets(phone)}", markup=False)
+        out.print(f"phone {phone.mac}: {_secrets(phone)}")
     if stolen:
-        out.print("their former accounts go on until the next apply: run `centralino apply` now", markup=False)
+        out.print("their former accounts go on until the next apply: run `centralino apply` now")
     changed(True)
 
 
@@ -165,13 +164,9 @@ def _provisioning() -> config.Phones:
     return site
 
 
-def _armed(phone: "Phone") -> bool:
-    return phone.armed_until is not None and phone.armed_until > timezone.now()
-
-
 def _secrets(phone: "Phone") -> str:
     """Say how it stands with a phone's secrets."""
-    if _armed(phone):
+    if phone.is_armed:
         return f"its secrets may be fetched once until {_time(phone.armed_until)} UTC"
     if phone.handed_out is not None:
         return f"its secrets were fetched on {_time(phone.handed_out)} UTC by {phone.handed_to or 'an unknown address'}"

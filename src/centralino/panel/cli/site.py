@@ -29,7 +29,7 @@ def migrate() -> None:
         if waiting:
             call_command("migrate", interactive=False, verbosity=0)
     for name in waiting:
-        out.print(name, markup=False)
+        out.print(name)
     changed(bool(waiting))
 
 

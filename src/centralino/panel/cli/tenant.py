@@ -76,8 +76,8 @@ def show(tenant_id: Annotated[int, typer.Argument(metavar="ID", help="The tenant
             logins = ", ".join(user.login for user in extension.users.all())
             table.add_row(extension.number, extension.name, str(extension.device_count), logins)
         administrators = [user.login for user in tenant.users.filter(role="administrator")]
-    out.print(f"tenant {tenant.id}: {tenant.name}, on {tenant.pbx}", markup=False)
-    out.print(f"administrators: {', '.join(administrators) or 'none'}", markup=False)
+    out.print(f"tenant {tenant.id}: {tenant.name}, on {tenant.pbx}")
+    out.print(f"administrators: {', '.join(administrators) or 'none'}")
     out.print(table)
 
 
@@ -93,7 +93,7 @@ def credentials(tenant_id: Annotated[int, typer.Argument(metavar="ID", help="The
 
 def _tell(report: "ImportReport", *, dry_run: bool) -> None:
     for line in report.changes[:_SHOWN]:
-        out.print(line, markup=False)
+        out.print(line)
     if len(report.changes) > _SHOWN:
         out.print(f"… and {len(report.changes) - _SHOWN} more")
     verb = {"created": "would be created", "changed": "would be changed"}.get(report.outcome) if dry_run else None

@@ -31,7 +31,7 @@ def password(
         fail(f"login {login}: give the password on standard input, 1 to {_LONGEST} characters on one line")
     with sentences():
         new = users.set_password(login, wanted)
-    out.print(f"login {login}: {'password set' if new else 'has this password already'}", markup=False)
+    out.print(f"login {login}: {'password set' if new else 'has this password already'}")
     changed(new)
 
 
@@ -49,7 +49,7 @@ def first_passwords() -> None:
     with sentences():
         given = users.give_first_passwords(wanted)
     for login in given:
-        out.print(f"login {login}: password set", markup=False)
+        out.print(f"login {login}: password set")
     changed(bool(given))
 
 
@@ -60,5 +60,5 @@ def operator(login: Annotated[str, typer.Argument(metavar="LOGIN", help="The ope
 
     with sentences():
         new = users.make_operator(login)
-    out.print(f"operator {login}: {'created' if new else 'unchanged'}", markup=False)
+    out.print(f"operator {login}: {'created' if new else 'unchanged'}")
     changed(new)

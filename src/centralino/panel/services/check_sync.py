@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from centralino.contract.phones import CheckSync, CheckSyncs
 from centralino.panel.models import CheckSyncRequest, Phone
-from centralino.panel.services import notify
+from centralino.panel.services import locks, notify
 
 VALID = timedelta(minutes=10)
 """A PBX that was away for longer is not asked any more: nobody expects that phones restart an hour later."""
@@ -17,20 +17,21 @@ VALID = timedelta(minutes=10)
 def request(phones: Iterable[Phone], *, reboot: bool = False) -> list[Phone]:
     """Ask phones to read their configuration again, with a restart if ``reboot``; return those that have an account.
 
-    A phone without one is registered nowhere and cannot be told.
+    A phone without one is registered nowhere and cannot be told. One is asked over each: what is new to it is
+    registered nowhere yet, and to be asked twice does it no harm.
     """
-    asked = []
+    asked, requests = [], []
     with transaction.atomic():
+        # An id is given before the commit: without this a later one could be told, and an earlier one taken off unseen.
+        locks.take(locks.Lock.CHECK_SYNCS)
         CheckSyncRequest.objects.filter(created__lt=timezone.now() - VALID).delete()
-        pbxs = set()
         for phone in phones:
-            account = phone.accounts.select_related("device").first()
-            if account is not None:
-                pbx = phone.tenant.pbx
-                CheckSyncRequest.objects.create(pbx=pbx, endpoint=account.device.endpoint, reboot=reboot)
-                pbxs.add(pbx)
+            endpoints = [account.device.endpoint for account in phone.accounts.all()]
+            if endpoints:
                 asked.append(phone)
-        for pbx in sorted(pbxs):
+            requests += [CheckSyncRequest(pbx=phone.tenant.pbx, endpoint=name, reboot=reboot) for name in endpoints]
+        CheckSyncRequest.objects.bulk_create(requests)
+        for pbx in sorted({request.pbx for request in requests}):
             notify.send(notify.Channel.CHECK_SYNC, pbx)
     return asked
 

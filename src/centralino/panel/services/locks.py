@@ -11,6 +11,7 @@ class Lock(IntEnum):
     CONFIGURATION = 0x63656E01
     SIGNING_KEYS = 0x63656E02
     WRONG_PASSWORDS = 0x63656E03
+    CHECK_SYNCS = 0x63656E04
 
 
 def take(lock: Lock) -> None:

@@ -51,6 +51,7 @@ def put(tenant_id: int, entry: PhoneEntry) -> Outcome:
 def remove(mac: str) -> Phone:
     """Take a phone away; its devices stay. Raises ServiceError where there is none of this address."""
     with transaction.atomic():
+        locks.take(locks.Lock.CONFIGURATION)
         phone = get(mac)
         Phone.objects.filter(id=phone.id).delete()
     return phone
@@ -78,6 +79,20 @@ def replace(tenant: Tenant, entries: Sequence[PhoneEntry]) -> Iterator[str]:
                 yield f"+ phone {entry.mac} ({entry.model}): {', '.join(entry.devices)}"
             case "changed":
                 yield f"~ phone {entry.mac} ({entry.model}): {', '.join(entry.devices)}"
+
+
+def close_gaps(tenant: Tenant) -> Iterator[str]:
+    """Move accounts up to where a device is gone, and arm their phones; yield a line a phone.
+
+    A phone has the secrets of its accounts by their places. Runs in its caller's transaction.
+    """
+    for phone in tenant.phones.prefetch_related("accounts__device__extension"):
+        accounts = list(phone.accounts.all())
+        if [account.place for account in accounts] != list(range(1, len(accounts) + 1)):
+            for place, account in enumerate(accounts, 1):
+                PhoneAccount.objects.filter(id=account.id).update(place=place)
+            _arm_for_new_accounts(phone)
+            yield f"~ phone {phone.mac} ({phone.model}): {', '.join(devices_of(phone))}"
 
 
 def set_defaults(tenant: Tenant, defaults: PhoneDefaults) -> Iterator[str]:
@@ -154,11 +169,23 @@ def _put(tenant: Tenant, entry: PhoneEntry) -> Outcome:
     if not other_accounts and all(getattr(phone, name) == value for name, value in wanted.items()):
         return "unchanged"
     phone.model, phone.settings = entry.model, wanted["settings"]
+    phone.save(update_fields=list(wanted))
     if other_accounts:
         _set_accounts(phone, tenant, entry.devices)
-        phone.armed_until = _armed_until()
-    phone.save(update_fields=["model", "settings", "armed_until"])
+        # Alone here: a phone that fetches its secrets meanwhile would be armed again by what was read before.
+        _arm_for_new_accounts(phone)
     return "changed"
+
+
+def _arm_for_new_accounts(phone: Phone) -> None:
+    phone.armed_until = _armed_until()
+    phone.save(update_fields=["armed_until", *_forget_fetched(phone)])
+
+
+def _forget_fetched(phone: Phone) -> tuple[str, str]:
+    """Note that nobody has fetched the secrets that a phone has now; return the fields to save."""
+    phone.handed_out = phone.handed_to = None
+    return "handed_out", "handed_to"
 
 
 def _new_secrets() -> dict[str, str]:
@@ -174,7 +201,7 @@ def _renew(phone: Phone) -> None:
     secrets_ = _new_secrets()
     for name, value in secrets_.items():
         setattr(phone, name, value)
-    phone.save(update_fields=list(secrets_))
+    phone.save(update_fields=[*secrets_, *_forget_fetched(phone)])
     for account in phone.accounts.all():
         # A registration outlives its password, and calls go on arriving there; it does not outlive its endpoint.
         account.device.endpoint = new_endpoint_name(phone.tenant_id)

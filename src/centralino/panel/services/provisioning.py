@@ -47,9 +47,8 @@ def by_mac(name: str, asker: Asker) -> File | None:
         return None
     if not _shows_itself(phone, site, asker):
         return None
-    if not _armed(phone):
-        # Not counted: a phone that DHCP points here asks at each of its starts.
-        _log.info("phone not armed: address=%s mac=%s", asker.address, mac)
+    if not phone.is_armed:
+        _not_armed(phone, asker)
         return None
     return _file(phone, site, name, asker, own_folder=False)
 
@@ -94,20 +93,37 @@ def _file(phone: Phone, site: config.Phones, name: str, asker: Asker, *, own_fol
     template = files.template_of(phone.model, phone.mac, name)
     if template is None:
         return None
-    if template.secret and _armed(phone):
+    if phone.tenant.pbx not in site.servers:
+        _log.error(
+            "phone without PBX: address=%s mac=%s: tenant %s is on %s, which this cluster has not: "
+            "name another in its file",
+            asker.address,
+            phone.mac,
+            phone.tenant_id,
+            phone.tenant.pbx,
+        )
+        return None
+    if template.secret and phone.is_armed:
         file = files.render(template, _whole(phone, site))
         if _use_up(phone, asker.address):  # last, so that what cannot be rendered uses nothing up
             return file
     if template.secret and not (own_folder and vendor_of(phone.model).keeps):
         return None
+    if template.secret and phone.handed_out is None:
+        # It would register new accounts with the passwords that it has, and have its whole office banned.
+        _not_armed(phone, asker)
+        return None
     return files.render(template, files.without_secrets(_whole(phone, site)))
 
 
 def _use_up(phone: Phone, address: str) -> bool:
-    """Tell whether the phone is armed, and disarm it; of several requests at once one is told so."""
+    """Tell whether the phone is armed as it was when it was looked at, and disarm it.
+
+    Of several requests at once one is told so; none where it has been armed anew since, for other secrets perhaps.
+    """
     now = timezone.now()
     with transaction.atomic():
-        used = Phone.objects.filter(id=phone.id, armed_until__gt=now).update(
+        used = Phone.objects.filter(id=phone.id, armed_until__gt=now, armed_until=phone.armed_until).update(
             armed_until=None, handed_out=now, handed_to=address or None
         )
     if used:
@@ -151,10 +167,6 @@ def _authority(site: config.Phones) -> str:
     return site.ca.read_text(encoding="ascii") if site.ca else ""
 
 
-def _armed(phone: Phone) -> bool:
-    return phone.armed_until is not None and phone.armed_until > timezone.now()
-
-
 def _shows_itself(phone: Phone, site: config.Phones, asker: Asker) -> bool:
     """Tell whether the certificate, or that there is none, lets the asker be this phone."""
     if site.certificates is None:
@@ -170,6 +182,11 @@ def _shows_itself(phone: Phone, site: config.Phones, asker: Asker) -> bool:
     if shown != phone.mac:
         _refuse(asker, phone.mac, shown)
     return shown == phone.mac
+
+
+def _not_armed(phone: Phone, asker: Asker) -> None:
+    """Log what does not count toward a ban: a phone that DHCP points here asks at each of its starts."""
+    _log.info("phone not armed: address=%s mac=%s", asker.address, phone.mac)
 
 
 def _refuse(asker: Asker, mac: str, shown: str | None = None) -> None:

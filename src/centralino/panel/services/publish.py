@@ -52,9 +52,7 @@ def publish(pbx: str, *, by: str) -> tuple[Publication, bool]:
         ServiceError: there is no such PBX.
 
     """
-    if pbx not in config.site().pbxs:
-        known = ", ".join(config.site().pbxs) or "none yet"
-        raise ServiceError(f"this cluster has no PBX {pbx!r}: name one of its PBX ({known})")
+    _check(pbx)
     with transaction.atomic():
         # An import holds the same lock: a snapshot never sees half of one.
         locks.take(locks.Lock.CONFIGURATION)
@@ -71,6 +69,12 @@ def publish(pbx: str, *, by: str) -> tuple[Publication, bool]:
     return publication, True
 
 
+def _check(pbx: str) -> None:
+    if pbx not in config.site().pbxs:
+        known = ", ".join(config.site().pbxs) or "none yet"
+        raise ServiceError(f"this cluster has no PBX {pbx!r}: name one of its PBX ({known})")
+
+
 def _failed(publication: Publication) -> bool:
     told = publication.results.order_by("-id").first()
     return told is not None and told.outcome != "live"
@@ -80,12 +84,14 @@ def publish_each(pbxs: Iterable[str], *, by: str) -> dict[str, tuple[Publication
     """Publish the configuration of these PBX, of all where none is named; by PBX, what :func:`publish` returns.
 
     Raises:
-        ServiceError: there is no such PBX, or none at all.
+        ServiceError: there is no such PBX, or none at all; then nothing is published.
 
     """
     wanted = tuple(dict.fromkeys(pbxs)) or config.site().pbxs
     if not wanted:
         raise ServiceError("this cluster has no PBX yet: add one to the inventory's group pbx and run the role panel")
+    for pbx in wanted:
+        _check(pbx)
     return {pbx: publish(pbx, by=by) for pbx in wanted}
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 from django.db import transaction
 
 from centralino.contract.result import ApplyResult
-from centralino.panel import config
+from centralino.panel import config, logs
 from centralino.panel.models import ApplyRecord, Publication
 from centralino.panel.services import notify, publish
 
@@ -51,7 +51,7 @@ def record(result: ApplyResult) -> bool:
         ApplyRecord.objects.create(
             publication=publication,
             outcome=result.outcome,
-            message=result.message,
+            message=logs.one_line(result.message),  # Asterisk is quoted in it, and may have quoted anything
             finished=result.finished,
             seconds=result.seconds,
         )

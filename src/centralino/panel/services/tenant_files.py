@@ -9,7 +9,7 @@ from centralino.contract.tenant_file import MAX_BYTES, TenantFile, TenantFileErr
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML's plain data without what can hide or multiply it: no aliases, no key twice."""
+    """YAML's plain data without what can hide or multiply it: no aliases, no key twice, no number but what it looks."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -26,6 +26,19 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.MarkedYAMLError(problem=f"the key {key.value!r} appears twice", problem_mark=key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        number = super().construct_yaml_int(node)
+        if str(number) != node.value:
+            # YAML 1.1 counts by eights behind a zero, and by sixties between colons.
+            raise yaml.MarkedYAMLError(
+                problem=f"{node.value} means {number}: write it in quotes, or without leading zeros",
+                problem_mark=node.start_mark,
+            )
+        return number
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 
 
 def read(content: bytes, *, source: str) -> TenantFile:

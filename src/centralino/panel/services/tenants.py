@@ -52,7 +52,13 @@ def import_tenant(file: TenantFile, *, source: str, dry_run: bool = False) -> Im
 
 
 def import_tenants(files: Mapping[str, TenantFile], *, dry_run: bool = False) -> list[ImportReport]:
-    """Import several files (source → file) in their order, all or none; see :func:`import_tenant`."""
+    """Import several files (source → file) in their order, all or none; see :func:`import_tenant`.
+
+    Raises:
+        ServiceError: as :func:`import_tenant`, and where two files are of one tenant.
+
+    """
+    _check_apart(files)
     with transaction.atomic():
         locks.take(locks.Lock.CONFIGURATION)
         reports = [_import(file, source) for source, file in files.items()]
@@ -123,6 +129,18 @@ def _import(file: TenantFile, source: str) -> ImportReport:
     return ImportReport(file.id, "changed" if changes else "unchanged", changes)
 
 
+def _check_apart(files: Mapping[str, TenantFile]) -> None:
+    """Refuse two files of one tenant: each would remove what the other names, in this import and in every later one."""
+    sources: dict[int, str] = {}
+    for source, file in files.items():
+        if file.id in sources:
+            raise ServiceError(
+                f"{source}: id: tenant {file.id} is in {sources[file.id]} already: "
+                "give one of them another number, or leave it out"
+            )
+        sources[file.id] = source
+
+
 def _check(file: TenantFile, source: str) -> None:
     pbxs = config.site().pbxs
     if file.pbx not in pbxs:
@@ -162,7 +180,11 @@ def _carry_out(file: TenantFile) -> Iterator[str]:
 
 
 def _phones(tenant: Tenant, file: TenantFile) -> Iterator[str]:
-    """Make the phones those of the file, where it names any; a file without the key leaves them alone."""
+    """Make the phones those of the file, where it names any; a file without the key leaves them alone.
+
+    But for accounts whose devices are gone by now.
+    """
+    yield from phones.close_gaps(tenant)
     if file.phone_defaults is not None:
         yield from phones.set_defaults(tenant, file.phone_defaults)
     if file.phones is not None:

@@ -2,12 +2,17 @@
 
 from collections.abc import Mapping
 
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import validate_password
-from django.core.exceptions import ValidationError
+from django.core.exceptions import ValidationError as PasswordError
 from django.db import IntegrityError, transaction
+from pydantic import TypeAdapter, ValidationError
 
+from centralino.contract.tenant_file import Login
 from centralino.panel.models import Role, User
 from centralino.panel.services.errors import ServiceError
+
+_LOGIN = TypeAdapter[str](Login)
 
 
 def set_password(login: str, password: str) -> bool:
@@ -25,7 +30,8 @@ def set_password(login: str, password: str) -> bool:
             raise ServiceError(f"login {login}: there is none: name it in a tenant file and import that first")
         if user.check_password(password):
             return False
-        _give(user, password)
+        user.password = _hash(user, password)
+        user.save(update_fields=["password"])
     return True
 
 
@@ -38,23 +44,26 @@ def give_first_passwords(passwords: Mapping[str, str]) -> list[str]:
         ServiceError: there is no such log-in, or a password is too weak.
 
     """
+    users = {user.login: user for user in User.objects.filter(login__in=passwords)}
+    if unknown := sorted(passwords.keys() - users.keys()):
+        raise ServiceError(f"login {unknown[0]}: there is none: name it in a tenant file and import that first")
+    without = sorted(login for login, user in users.items() if not user.has_usable_password())
+    # Outside the transaction: a thousand take minutes, and nobody's log-in is to wait so long for a row.
+    hashes = {login: _hash(users[login], passwords[login]) for login in without}
     with transaction.atomic():
-        users = {user.login: user for user in User.objects.select_for_update().filter(login__in=passwords)}
-        if unknown := sorted(passwords.keys() - users.keys()):
-            raise ServiceError(f"login {unknown[0]}: there is none: name it in a tenant file and import that first")
-        without = sorted(login for login, user in users.items() if not user.has_usable_password())
-        for login in without:
-            _give(users[login], passwords[login])
-    return without
+        return [
+            login
+            for login in without
+            if User.objects.filter(login=login, password=users[login].password).update(password=hashes[login])
+        ]
 
 
-def _give(user: User, password: str) -> None:
+def _hash(user: User, password: str) -> str:
     try:
         validate_password(password, user)
-    except ValidationError as error:
+    except PasswordError as error:
         raise ServiceError(f"login {user.login}: this password cannot be taken: {' '.join(error.messages)}") from None
-    user.set_password(password)
-    user.save(update_fields=["password"])
+    return make_password(password)
 
 
 def make_operator(login: str) -> bool:
@@ -65,15 +74,17 @@ def make_operator(login: str) -> bool:
 
     """
     try:
+        _LOGIN.validate_python(login)
+    except ValidationError:
+        raise ServiceError(
+            f"login {login!r}: write 3 to 80 small letters, digits and . _ @ + -, a letter or digit first"
+        ) from None
+    try:
         with transaction.atomic():
             user = User(login=login, role=Role.OPERATOR)
             user.set_unusable_password()
             user.save()
-    except IntegrityError as error:
-        if "user_login_form" in str(error):
-            raise ServiceError(
-                f"login {login!r}: write 3 to 80 small letters, digits and . _ @ + -, a letter or digit first"
-            ) from None
+    except IntegrityError:
         if User.objects.get(login=login).role != Role.OPERATOR:
             raise ServiceError(f"login {login}: belongs to a tenant: choose another for the operator") from None
         return False

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from centralino.phones import text
 from centralino.phones.clock import LAST, Change, clock
 from centralino.phones.phone import Account, Phone
-from centralino.phones.vendors.vendor import XML, Template, Vendor, key_places
+from centralino.phones.vendors.vendor import XML, Template, Vendor, key_places, spare_accounts
 
 _CODECS = {"alaw": "G711a", "g722": "G722", "ulaw": "G711u"}
 _PREFERENCES = ("Preferred_Codec", "Second_Preferred_Codec", "Third_Preferred_Codec")
@@ -41,6 +41,8 @@ def _values(phone: Phone) -> Iterator[tuple[str, object]]:
         yield "Voice_Mail_Number", settings.voicemail
     for number, account in enumerate(phone.accounts, 1):
         yield from _account(phone, number, account)
+    for number in spare_accounts(phone):
+        yield f"Line_Enable_{number}_", "No"
     for place, key in key_places(phone):
         yield f"Extension_{place}_", "Disabled"
         yield f"Short_Name_{place}_", key.label

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from centralino.phones import text
 from centralino.phones.clock import Change, clock
 from centralino.phones.phone import Account, Entry, Phone
-from centralino.phones.vendors.vendor import TEXT, Template, Vendor, directory_entries, key_places
+from centralino.phones.vendors.vendor import TEXT, Template, Vendor, directory_entries, key_places, spare_accounts
 
 _CODECS = {"alaw": "PCMA", "g722": "G722", "ulaw": "PCMU"}
 _WIDTH = 19
@@ -57,6 +57,8 @@ def _accounts(phone: Phone) -> Iterator[tuple[str, object]]:
     for number, account in enumerate(phone.accounts, 1):
         for name, value in _account(phone, account):
             yield f"SIP{number} {name}", value
+    for number in spare_accounts(phone):
+        yield f"SIP{number} Enable Reg", 0
 
 
 def _account(phone: Phone, account: Account) -> Iterator[tuple[str, object]]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from centralino.phones import text
 from centralino.phones.clock import clock
 from centralino.phones.phone import Account, Entry, Phone
-from centralino.phones.vendors.vendor import XML, Template, Vendor, key_places
+from centralino.phones.vendors.vendor import XML, Template, Vendor, key_places, spare_accounts
 
 _CODECS = {"alaw": 8, "g722": 9, "ulaw": 0}
 _FIRST_ACCOUNT = {
@@ -50,6 +50,8 @@ def _values(phone: Phone) -> Iterator[tuple[int, object]]:
     yield 246, clock(settings.time_zone).posix
     for number, account in enumerate(phone.accounts, 1):
         yield from _account(phone, number, account)
+    for number in spare_accounts(phone):
+        yield _numbers(number)["active"], 0
     for place, key in key_places(phone):
         yield 1363 + 2 * (place - 1), _BLF
         yield 1364 + 2 * (place - 1), 0  # the first account
@@ -61,9 +63,14 @@ def _values(phone: Phone) -> Iterator[tuple[int, object]]:
         yield 332, 720  # minutes between two looks
 
 
-def _account(phone: Phone, number: int, account: Account) -> Iterator[tuple[int, object]]:
+def _numbers(number: int) -> dict[str, int]:
+    """Return the P-values of an account."""
     base = _BASES.get(number, 0)
-    names = {name: base + value for name, value in (_OTHER_ACCOUNTS if base else _FIRST_ACCOUNT).items()}
+    return {name: base + value for name, value in (_OTHER_ACCOUNTS if base else _FIRST_ACCOUNT).items()}
+
+
+def _account(phone: Phone, number: int, account: Account) -> Iterator[tuple[int, object]]:
+    names = _numbers(number)
     secure = account.transport == "tls"
     yield names["active"], 1
     yield names["label"], account.name

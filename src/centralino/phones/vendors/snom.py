@@ -7,7 +7,7 @@ from centralino.contract.phones import Event
 from centralino.phones import text
 from centralino.phones.clock import Change, Clock, clock
 from centralino.phones.phone import Account, Entry, Phone
-from centralino.phones.vendors.vendor import XML, Template, Vendor, directory_entries, key_places
+from centralino.phones.vendors.vendor import XML, Template, Vendor, directory_entries, key_places, spare_accounts
 
 _LANGUAGES = {"de": "Deutsch", "en": "English", "es": "Español", "fr": "Français", "it": "Italiano"}
 _CODECS = {"alaw": "pcma", "g722": "g722", "ulaw": "pcmu"}
@@ -56,6 +56,8 @@ def _settings(phone: Phone) -> Iterator[Element]:
     yield _setting("dst", _summer(clock(settings.time_zone)))
     for number, account in enumerate(phone.accounts, 1):
         yield from _account(phone, str(number), account)
+    for number in spare_accounts(phone):
+        yield text.element("user_active", "off", idx=number, perm="R")
     if settings.voicemail:
         yield _setting("dkey_retrieve", f"speed {settings.voicemail}")
     if settings.phonebook:

@@ -32,6 +32,14 @@ class Vendor:
     phonebook: Callable[[Iterable[Entry]], str] | None = None
 
 
+def spare_accounts(phone: Phone) -> range:
+    """Return the numbers of the accounts that nothing lives on: one that its file does not turn off, a phone keeps.
+
+    It would go on registering a device that has moved to another phone, each throwing the other out.
+    """
+    return range(len(phone.accounts) + 1, MODELS[phone.model].accounts + 1)
+
+
 def key_places(phone: Phone) -> list[tuple[int, Key]]:
     """Return the keys with their places: the first ones, from 1, stand for the accounts, and there are only so many."""
     places = range(len(phone.accounts) + 1, MODELS[phone.model].keys + 1)

@@ -6,7 +6,7 @@ from centralino.contract.phones import Event
 from centralino.phones import text
 from centralino.phones.clock import Change, clock
 from centralino.phones.phone import Account, Entry, Phone
-from centralino.phones.vendors.vendor import TEXT, Template, Vendor, directory_entries, key_places
+from centralino.phones.vendors.vendor import TEXT, Template, Vendor, directory_entries, key_places, spare_accounts
 
 _LANGUAGES = {"de": "German", "en": "English", "es": "Spanish", "fr": "French", "it": "Italian"}
 _CODECS = {"alaw": "pcma", "g722": "g722", "ulaw": "pcmu"}
@@ -55,6 +55,8 @@ def _pairs(phone: Phone) -> Iterator[tuple[str, object]]:
         yield f"linekey.{number}.type", _LINE
         yield f"linekey.{number}.line", number
         yield f"linekey.{number}.label", account.name
+    for number in spare_accounts(phone):
+        yield f"account.{number}.enable", 0
     for place, key in key_places(phone):
         yield f"linekey.{place}.type", _BLF
         yield f"linekey.{place}.line", 1
