@@ -25,6 +25,8 @@ _FAILURES: Final = 6
 _ROUNDS_WITHOUT_EFFECT: Final = 3
 _ARRIVAL_SECONDS: Final = 60
 """How long HA may take until it begins a migration, and the cluster's list until it shows one."""
+_CONSOLE: Final = "vncproxy"
+"""The task of a console that somebody looks at: it goes on for as long as the window is open, and holds nothing."""
 _BUSY: Final = (
     "can't lock",
     "lock request timeout",
@@ -148,7 +150,8 @@ def settle(
 ) -> None:
     """Wait for tasks that an earlier request began and that still run; how they ended shows in what they left.
 
-    Kinds of tasks that are ``ignored`` are not waited for, and neither are those of a node that is off: it has none.
+    Kinds of tasks that are ``ignored`` are not waited for, and neither are open consoles, nor those of a node that is
+    off: it has none.
     """
     wanted = frozenset(ids)
     for entry in api.send(calls.tasks()):
@@ -156,7 +159,7 @@ def settle(
         if entry.get("endtime") or not upid.startswith("UPID:"):
             continue
         node, kind, identifier = (upid.split(":")[place] for place in (1, 5, 6))
-        if kind in ignored:
+        if kind == _CONSOLE or kind in ignored:
             continue
         if identifier in wanted or any(one in identifier for one in wanted if not one.isdigit()):
             if not _is_online(api, node):
