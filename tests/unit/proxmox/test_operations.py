@@ -351,6 +351,29 @@ def test_a_guest_that_ha_moved_is_no_drift(ops: Cli, stand_in: StandIn) -> None:
 # --- a cluster that is not whole -------------------------------------------------------------------------------------
 
 
+def test_a_guest_that_ha_is_to_start_is_waited_for(
+    ops: Cli, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The task that asks HA is OK at once; HA starts the guest in a round of its own."""
+    monkeypatch.setattr(crm, "LRM_SECONDS", 1.0)
+    stand_in.store.cluster.ha["vm:101"] = {"state": "stopped"}
+    stand_in.machines.running[101] = False
+    stand_in.written()
+    code, said, wrong = ops("apply")
+    assert (code, "changed=true" in said) == (0, True), wrong
+    assert stand_in.written() == ["POST /nodes/pve1/qemu/101/status/start"]
+    assert (stand_in.machines.running[101], stand_in.store.cluster.ha["vm:101"]["state"]) == (True, "started")
+
+
+def test_ha_that_starts_nothing_is_told(ops: Cli, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crm, "LRM_SECONDS", 600)
+    monkeypatch.setattr("proxmox.converge._START_SECONDS", 0.3)
+    stand_in.store.cluster.ha["vm:101"] = {"state": "stopped"}
+    stand_in.machines.running[101] = False
+    code, _, wrong = ops("apply")
+    assert (code, "pbx01: HA has not started it" in wrong, "Datacenter, HA" in wrong) == (1, True, True), wrong
+
+
 def test_without_a_quorum_nothing_is_tried(ops: Cli, stand_in: StandIn) -> None:
     stand_in.store.cluster.lost |= {"pve2": 0.0, "pve3": 0.0}
     stand_in.written()
