@@ -157,6 +157,17 @@ def test_a_twin_has_a_name_a_card_and_an_address_of_its_own(
     assert "is the guest itself" in ops("clone", "pbx01", "--as", "pbx01")[2]
 
 
+def test_a_guest_is_cloned_from_where_its_template_is(ops: Cli, stand_in: StandIn, at_stand_in: Inventory) -> None:
+    """Somebody has moved it off the node that the inventory names, as for that node's end."""
+    crm.move(stand_in.store, stand_in.store.cluster.guests[9000], "pve3")
+    with_twin(at_stand_in)
+    assert "= template centralino-debian-13 (9000 on pve3)" in ops("plan")[1]
+    stand_in.written()
+    code, _, wrong = ops("apply")
+    assert (code, stand_in.written()[0]) == (0, "POST /nodes/pve3/qemu/9000/clone"), wrong
+    assert guests(stand_in)["pbx02"] == "pve2"
+
+
 def add_second_card(stand_in: StandIn, vmid: int) -> None:
     """Give a guest a card in the phones' own network, which it serves."""
     stand_in.store.cluster.guests[vmid].config |= {
