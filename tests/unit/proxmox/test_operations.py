@@ -168,6 +168,23 @@ def test_a_guest_is_cloned_from_where_its_template_is(ops: Cli, stand_in: StandI
     assert guests(stand_in)["pbx02"] == "pve2"
 
 
+def test_a_copy_goes_to_no_other_nodes_own_storage(
+    ops: Cli, stand_in: StandIn, at_stand_in: Inventory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Proxmox refuses that, whatever storage the original is on; on one node it needs no template there."""
+    monkeypatch.setattr("proxmox.reach.reach", lambda *_: None)
+    with_twin(at_stand_in)
+    at_stand_in.hosts["pbx02"]["proxmox_storage"] = "local-lvm"
+    at_stand_in.settings["proxmox_template_storage"] = "shared"
+    stand_in.written()
+    wrong = ops("clone", "pbx01", "--as", "pbx02")[2]
+    assert "neither from nor to a node's own storage, as local-lvm of pve2 is: set proxmox_node of pbx02 to pve1" in wrong
+    assert stand_in.written() == []
+    assert ops("migrate", "pbx01", "--to", "pve2", "--overcommit")[0] == 0
+    code, _, wrong = ops("clone", "pbx01", "--as", "pbx02", "--overcommit")
+    assert (code, guests(stand_in)["pbx02"]) == (0, "pve2"), wrong
+
+
 def add_second_card(stand_in: StandIn, vmid: int) -> None:
     """Give a guest a card in the phones' own network, which it serves."""
     stand_in.store.cluster.guests[vmid].config |= {
