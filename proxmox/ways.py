@@ -72,7 +72,7 @@ def decide(opened: Session, found: State, node: str, began: float) -> list[Rescu
     adopted = [(guest, on) for guest, on in _adopted(opened, found, node) if found.nodes[on].online]
     replicas = _replicas(opened, [*lost, *taken])
     shelves = _Shelves(opened, found, node)
-    next_free = max(found.machines, default=100) + 1
+    next_free = backups.free_vmid(opened.whole, found)
     rescues = []
     for guest in lost:
         copy, schedule = _copy(opened, guest, found), ""

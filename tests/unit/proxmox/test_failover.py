@@ -178,6 +178,18 @@ def test_from_a_backup_it_comes_back_once_whatever_returns(ops: Cli, stand_in: S
     assert ops("plan")[0] == 0
 
 
+def test_its_new_number_is_none_that_the_inventory_gives_to_a_guest_to_come(
+    ops: Cli, stand_in: StandIn, at_stand_in: Inventory
+) -> None:
+    localise(stand_in, at_stand_in)
+    assert ops("backup", "pbx01")[0] == 0
+    at_stand_in.hosts["pbx02"] = {"ansible_host": "198.18.0.12", "proxmox_node": "pve2", "proxmox_vmid": 9001}
+    at_stand_in.groups["pbx"] = ["pbx01", "pbx02"]
+    stand_in.lose("pve1")
+    code, said, wrong = ops("failover", "pve1", "--it-is-off")
+    assert (code, "pbx01: newest backup; 9002 on pve" in said) == (0, True), wrong
+
+
 def test_without_disk_and_backup_it_is_made_anew(ops: Cli, stand_in: StandIn, at_stand_in: Inventory) -> None:
     assert ops("migrate", "pbx01", "--to", "pve2")[0] == 0
     localise(stand_in, at_stand_in)
