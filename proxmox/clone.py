@@ -67,7 +67,7 @@ def _check(opened: Session, found: State, machine: Machine, twin: Guest) -> None
     if not problems and not opened.options.overcommit:
         problems = spare.risks(opened.whole, found)
     if twin.node != machine.node:
-        places = ((machine.node, _storage(machine)), (twin.node, twin.storage))
+        places = ((machine.node, plan.storage_of(machine)), (twin.node, twin.storage))
         problems += [
             f"{machine.name} is on {machine.node}, and Proxmox copies it neither from nor to a node's own storage, as "
             f"{storage} of {node} is: set proxmox_node of {twin.name} to {machine.node}, then migrate it"
@@ -82,10 +82,6 @@ def _begun(opened: Session, machine: Machine, twin: Guest) -> bool:
     """Tell whether an earlier run was cut off while it made this copy of this machine."""
     path = f"/qemu/{machine.vmid}/clone "
     return any(request.words.get("newid") == str(twin.vmid) and path in request.text for request in opened.unfinished())
-
-
-def _storage(machine: Machine) -> str:
-    return str(machine.config.get(plan.DISK, "")).partition(":")[0]
 
 
 def _end(options: argparse.Namespace, twin: str, original: Guest, seconds: float, further: list[str]) -> int:

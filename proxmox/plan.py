@@ -191,6 +191,11 @@ def guest_steps(guest: Guest, machine: Machine | None, *, move: bool = False) ->
     return tuple(steps)
 
 
+def storage_of(machine: Machine) -> str:
+    """Return the storage that a machine's disk is on; empty where it has none."""
+    return str(machine.config.get(DISK, "")).partition(":")[0]
+
+
 def further_cards(machine: Machine) -> dict[str, str]:
     """Return the cards beside the first, which is the one that the inventory knows, as settings with cables pulled."""
     return {key: value for key, value in values.pulled(machine.config).items() if key != "net0"}

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from proxmox import rights, values
 from proxmox.desired import Cluster, Guest, Template
-from proxmox.plan import DISK, made_from
+from proxmox.plan import DISK, made_from, storage_of
 from proxmox.state import Machine, State, stranger
 
 
@@ -218,9 +218,7 @@ def _template_reach(guest: Guest, state: State) -> Iterator[str]:
         )
         return
     node = machine.node if machine else template.node
-    storage = template.storage
-    if machine and DISK in machine.config:
-        storage = values.properties(str(machine.config[DISK]), default="file")["file"].partition(":")[0]
+    storage = (storage_of(machine) if machine else "") or template.storage
     if node == guest.node:
         return
     each = "give each node a template (proxmox_template_node, proxmox_template_vmid)"

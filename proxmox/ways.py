@@ -1,10 +1,10 @@
 """How each guest of a dead node comes back: the quickest way that works, and what is lost by it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from proxmox import adopt, backups, calls, converge, placement, spare, takeover
+from proxmox import adopt, backups, calls, converge, placement, plan, spare, takeover
 from proxmox.backups import Archive
 from proxmox.desired import Guest
 from proxmox.errors import ProvisionerError, RefusedError, UnansweredError
@@ -68,6 +68,9 @@ def decide(opened: Session, found: State, node: str, began: float) -> list[Rescu
                 "squeeze them in with --overcommit"
             )
         targets = {guest.name: min(spare.candidates(guest, found), default="") for guest in lost}
+    for guest in lost:
+        if targets[guest.name]:
+            rooms[targets[guest.name]].loads.append(spare.load(guest, found))
     taken = _taken(opened, found, node)
     adopted = [(guest, on) for guest, on in _adopted(opened, found, node) if found.nodes[on].online]
     replicas = _replicas(opened, [*lost, *taken])
@@ -93,6 +96,8 @@ def decide(opened: Session, found: State, node: str, began: float) -> list[Rescu
             own = shelves.newest(guest)
             way, age, vmid = (Way.BACKUP, began - own.made, next_free) if own else (Way.CLONE, None, next_free)
             next_free += 1
+            if own is None:
+                guest, target, error = _mould(opened, found, guest, target, rooms)  # noqa: PLW2901
         rescues.append(Rescue(guest, way, target, vmid, age, own, schedule, frozenset(living), error=error))
     for guest in taken:
         way, age = (Way.SHARED_TAKEN, 0.0) if _is_shared(guest, found, node) else (Way.REPLICA_TAKEN, None)
@@ -104,6 +109,36 @@ def decide(opened: Session, found: State, node: str, began: float) -> list[Rescu
         schedule = replicas.get(guest.vmid, {}).get(on, "as its job says")
         rescues.append(Rescue(guest, way, on, guest.vmid, age, schedule=schedule, replicas=frozenset({on})))
     return rescues
+
+
+def _mould(
+    opened: Session, found: State, guest: Guest, target: str, rooms: dict[str, placement.Room]
+) -> tuple[Guest, str, str]:
+    """Return a guest with a template that is alive, and the node where it can be made from that: ``target``, if it can.
+
+    What the dead node has of templates is lost with it, and nothing is cloned to or from another node's own storage. The
+    last part says why a guest cannot be made anew anywhere.
+    """
+    there = ((one, found.machines.get(one.vmid)) for one in opened.whole.templates)
+    alive = [(one, found_one) for one, found_one in there if found_one and found_one.template and found_one.config]
+    alive.sort(key=lambda pair: pair[0] != guest.template)
+    load = spare.load(guest, found)
+    if target:
+        rooms[target].loads.remove(load)
+    for node in sorted(load.candidates & rooms.keys(), key=lambda name: (name != target, -rooms[name].free, name)):
+        if node != target and not rooms[node].takes(load) and not opened.options.overcommit:
+            continue
+        for template, machine in alive:
+            places = ((machine.node, plan.storage_of(machine)), (node, guest.storage))
+            if machine.node == node or not any(found.is_own(*place) for place in places):
+                rooms[node].loads.append(load)
+                return replace(guest, template=replace(template, node=machine.node)), node, ""
+    why = (
+        f"{guest.name}: it would be made anew, and no golden template that is alive can be cloned to a node with room for "
+        f"it: make one on such a node (proxmox_template_node and proxmox_template_vmid of {guest.name}, then `python -m "
+        "proxmox template`), then run again"
+    )
+    return guest, target, why
 
 
 class _Shelves:

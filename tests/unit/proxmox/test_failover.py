@@ -205,6 +205,35 @@ def test_without_disk_and_backup_it_is_made_anew(ops: Cli, stand_in: StandIn, at
     assert "not of this inventory and not brought back: cti01 (121)" in said
 
 
+def test_it_is_made_anew_where_a_template_is_that_lives(ops: Cli, stand_in: StandIn, at_stand_in: Inventory) -> None:
+    """Disks on nodes' own storages, so that each node has its template, and the dead one's went with it."""
+    at_stand_in.settings |= {
+        "proxmox_storage": "local-lvm",
+        "proxmox_template_node": "{{ proxmox_node }}",
+        "proxmox_template_vmid": "{{ 9010 + proxmox_node[-1] | int }}",
+    }
+    del at_stand_in.settings["proxmox_backup_storage"], at_stand_in.hosts["cti01"], at_stand_in.groups["cti"]
+    assert ops("template")[0] == 0  # on pve1 and pve3
+    localise(stand_in, at_stand_in)
+    stand_in.lose("pve1")
+    stand_in.written()
+    code, said, wrong = ops("failover", "pve1", "--it-is-off")
+    assert (code, "pbx01: made anew from the golden image; 9014 on pve3" in said) == (0, True), wrong
+    assert "POST /nodes/pve3/qemu/9013/clone" in stand_in.written()
+    assert stand_in.machines.running[9014]
+
+
+def test_without_a_template_that_lives_it_waits_for_one(ops: Cli, stand_in: StandIn, at_stand_in: Inventory) -> None:
+    localise(stand_in, at_stand_in)
+    at_stand_in.settings["proxmox_template_storage"] = "shared"
+    del at_stand_in.settings["proxmox_backup_storage"]
+    stand_in.lose("pve1")
+    stand_in.written()
+    wrong = ops("failover", "pve1", "--it-is-off")[2]
+    assert "pbx01: it would be made anew, and no golden template that is alive can be cloned" in wrong
+    assert stand_in.written() == []
+
+
 def cut_off(ops: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """Interrupt a failover of pve1 before it starts anything."""
 
