@@ -65,6 +65,16 @@ def on_storage(opened: Session, found: State, storage: str) -> list[Archive]:
     return list(listed.values())
 
 
+def shelf(opened: Session, found: State, storage: str) -> tuple[list[Archive], str]:
+    """Return the backups on a storage, and why they cannot be read, where that is so."""
+    if not readers(found, storage):
+        return [], "no node that is online sees it"
+    try:
+        return on_storage(opened, found, storage), ""
+    except (RefusedError, UnansweredError) as error:
+        return [], error.sentences[0]
+
+
 def readers(found: State, storage: str) -> list[str]:
     """Return the nodes that have to be asked for a storage: one for a shared one, else each."""
     seeing = _seeing(found, storage)

@@ -7,7 +7,7 @@ from typing import Final
 from proxmox import adopt, backups, calls, converge, placement, plan, spare, takeover
 from proxmox.backups import Archive
 from proxmox.desired import Guest
-from proxmox.errors import ProvisionerError, RefusedError, UnansweredError
+from proxmox.errors import ProvisionerError
 from proxmox.session import Session
 from proxmox.state import Machine, State
 
@@ -175,16 +175,8 @@ class _Shelves:
 
     def _on(self, storage: str) -> tuple[list[Archive], str]:
         if storage not in self._read:
-            self._read[storage] = self._ask(storage)
+            self._read[storage] = backups.shelf(self._opened, self._found, storage)
         return self._read[storage]
-
-    def _ask(self, storage: str) -> tuple[list[Archive], str]:
-        if not backups.readers(self._found, storage):
-            return [], "no node that is online sees it"
-        try:
-            return backups.on_storage(self._opened, self._found, storage), ""
-        except (RefusedError, UnansweredError) as error:
-            return [], error.sentences[0]
 
 
 def _is_shared(guest: Guest, found: State, dead: str) -> bool:

@@ -1,6 +1,7 @@
 """Backups that cannot be read are not backups that are not there: no guest is made anew, empty, in their place."""
 
 import dataclasses
+import re
 
 import pytest
 
@@ -134,3 +135,28 @@ def test_a_restore_says_that_the_storage_is_away_and_not_that_there_is_no_backup
     for command in ("restore", "drill"):
         code, _, wrong = ops(command, "pbx01")
         assert (code, "pbx01: no node that is online can read vault, where its backups are" in wrong) == (1, True)
+
+
+def test_status_tells_of_a_storage_that_cannot_be_read_and_of_all_else(
+    ops: Cli, vault: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its server is away, and the node that asks it gets no answer; that is no word about any guest's backups."""
+    whole = METHODS["GET", "/nodes/{node}/storage/{storage}/content"]
+
+    async def away(call: Call) -> object:
+        if call.text("storage") == "vault":
+            raise ApiError(500, "vault: error fetching datastores - 500 Can't connect to 198.18.0.9:8007")
+        return await whole(call)
+
+    monkeypatch.setitem(METHODS, ("GET", "/nodes/{node}/storage/{storage}/content"), away)
+    vault.machines.running[121] = False
+    code, said, _ = ops("status")
+    assert (code, "! the backups on vault cannot be read: " in said) == (2, True), said
+    assert ("error fetching datastores" in said, "! cti01 (121 on pve1) is stopped" in said) == (True, True)
+    assert "has no backup" not in said
+
+
+def test_status_asks_for_the_backups_of_those_guests_that_shall_have_some(ops: Cli, at_stand_in: Inventory) -> None:
+    at_stand_in.hosts["cti01"]["proxmox_backup_storage"] = None
+    code, said, _ = ops("status")
+    assert (code, re.findall("! (.*) has no backup", said)) == (2, ["pbx01", "web01"]), said
