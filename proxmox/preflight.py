@@ -230,9 +230,9 @@ def _template_reach(guest: Guest, state: State) -> Iterator[str]:
         )
     elif state.is_own(guest.node, guest.storage):
         yield (
-            f"{guest.where['proxmox_template_node']}: template {template.name} is on {node}, and Proxmox clones nothing "
-            f"to another node's own storage, as {guest.storage} of {guest.name} on {guest.node} is: {each}, or put the "
-            "guest on shared storage (proxmox_storage)"
+            f"{guest.where['proxmox_template_node']}: template {template.name} is on {node}, and Proxmox clones "
+            f"nothing to another node's own storage, as {guest.storage} of {guest.name} on {guest.node} is: {each}, or "
+            "put the guest on shared storage (proxmox_storage)"
         )
 
 

@@ -57,20 +57,7 @@ def decide(opened: Session, found: State, node: str, began: float) -> list[Rescu
     # What a run that was cut off has given to HA may be on a living node by now, and nobody starts it there.
     displaced = _displaced(opened, found, node)
     lost = [guest for guest in opened.whole.guests if guest.vmid in there or guest in displaced]
-    rooms = {name: one for name, one in spare.rooms(opened.whole, found).items() if name != node}
-    targets = placement.place([spare.load(guest, found) for guest in lost], rooms)
-    if targets is None:
-        if not opened.options.overcommit:
-            short = placement.shortages({**rooms, node: placement.Room(0, 0, [spare.load(one, found) for one in lost])})
-            reason = next((one.reason for one in short if one.node == node), "they do not fit")
-            raise ProvisionerError(
-                f"the other nodes cannot hold what {node} lost: {reason}: shut down what can be spared, or "
-                "squeeze them in with --overcommit"
-            )
-        targets = {guest.name: min(spare.candidates(guest, found), default="") for guest in lost}
-    for guest in lost:
-        if targets[guest.name]:
-            rooms[targets[guest.name]].loads.append(spare.load(guest, found))
+    rooms, targets = _places(opened, found, node, lost)
     taken = _taken(opened, found, node)
     adopted = [(guest, on) for guest, on in _adopted(opened, found, node) if found.nodes[on].online]
     replicas = _replicas(opened, [*lost, *taken])
@@ -111,13 +98,34 @@ def decide(opened: Session, found: State, node: str, began: float) -> list[Rescu
     return rescues
 
 
+def _places(
+    opened: Session, found: State, dead: str, lost: list[Guest]
+) -> tuple[dict[str, placement.Room], dict[str, str]]:
+    """Return a node for each lost guest, and the living nodes with what is and will be on them."""
+    rooms = {name: one for name, one in spare.rooms(opened.whole, found).items() if name != dead}
+    targets = placement.place([spare.load(guest, found) for guest in lost], rooms)
+    if targets is None:
+        if not opened.options.overcommit:
+            short = placement.shortages({**rooms, dead: placement.Room(0, 0, [spare.load(one, found) for one in lost])})
+            reason = next((one.reason for one in short if one.node == dead), "they do not fit")
+            raise ProvisionerError(
+                f"the other nodes cannot hold what {dead} lost: {reason}: shut down what can be spared, or "
+                "squeeze them in with --overcommit"
+            )
+        targets = {guest.name: min(spare.candidates(guest, found), default="") for guest in lost}
+    for guest in lost:
+        if targets[guest.name]:
+            rooms[targets[guest.name]].loads.append(spare.load(guest, found))
+    return rooms, targets
+
+
 def _mould(
     opened: Session, found: State, guest: Guest, target: str, rooms: dict[str, placement.Room]
 ) -> tuple[Guest, str, str]:
     """Return a guest with a template that is alive, and the node where it can be made from that: ``target``, if it can.
 
-    What the dead node has of templates is lost with it, and nothing is cloned to or from another node's own storage. The
-    last part says why a guest cannot be made anew anywhere.
+    What the dead node has of templates is lost with it, and nothing is cloned to or from another node's own storage.
+    The last part says why a guest cannot be made anew anywhere.
     """
     there = ((one, found.machines.get(one.vmid)) for one in opened.whole.templates)
     alive = [(one, found_one) for one, found_one in there if found_one and found_one.template and found_one.config]
@@ -134,9 +142,9 @@ def _mould(
                 rooms[node].loads.append(load)
                 return replace(guest, template=replace(template, node=machine.node)), node, ""
     why = (
-        f"{guest.name}: it would be made anew, and no golden template that is alive can be cloned to a node with room for "
-        f"it: make one on such a node (proxmox_template_node and proxmox_template_vmid of {guest.name}, then `python -m "
-        "proxmox template`), then run again"
+        f"{guest.name}: it would be made anew, and no golden template that is alive can be cloned to a node with room "
+        f"for it: make one on such a node (proxmox_template_node and proxmox_template_vmid of {guest.name}, then "
+        "`python -m proxmox template`), then run again"
     )
     return guest, target, why
 

@@ -178,7 +178,9 @@ def test_a_copy_goes_to_no_other_nodes_own_storage(
     at_stand_in.settings["proxmox_template_storage"] = "shared"
     stand_in.written()
     wrong = ops("clone", "pbx01", "--as", "pbx02")[2]
-    assert "neither from nor to a node's own storage, as local-lvm of pve2 is: set proxmox_node of pbx02 to pve1" in wrong
+    assert (
+        "neither from nor to a node's own storage, as local-lvm of pve2 is: set proxmox_node of pbx02 to pve1" in wrong
+    )
     assert stand_in.written() == []
     assert ops("migrate", "pbx01", "--to", "pve2", "--overcommit")[0] == 0
     code, _, wrong = ops("clone", "pbx01", "--as", "pbx02", "--overcommit")

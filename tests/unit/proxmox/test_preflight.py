@@ -58,7 +58,7 @@ def without_disk(machine: Machine) -> Machine:
         (changed(node="pve2"), with_storage(LOCAL, state_of()), "cannot be cloned: put it on shared storage"),
         (
             changed(node="pve2", storage="own"),
-            dataclasses.replace(state_of(), storages=state_of().storages | {("pve2", "own"): LOCAL}),
+            dataclasses.replace(state_of(), storages={**state_of().storages, ("pve2", "own"): LOCAL}),
             "clones nothing to another node's own storage, as own of pbx01 on pve2 is: give each node a template",
         ),
         (GUEST, with_storage(Storage(frozenset({"iso"}), True, True), state_of()), "does not take content `images`"),
