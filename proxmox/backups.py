@@ -14,6 +14,7 @@ from proxmox.calls import Call, Value
 from proxmox.converge import Report
 from proxmox.desired import Cluster, Guest
 from proxmox.errors import ProvisionerError, RefusedError, TaskFailedError, UnansweredError
+from proxmox.placement import Room
 from proxmox.session import Session
 from proxmox.state import Machine, State
 
@@ -175,7 +176,7 @@ def restore(options: argparse.Namespace) -> int:
             return _end(options, [f"{_is(guest, archive, made.vmid, made.node)}, {kept}; {note}"], changed=False)
         node = options.to or guest.node
         vmid = free_vmid(opened.whole, found, options.vmid)
-        _check_room(opened, found, guest, node, "--to")
+        _check_room(opened, found, guest, node, place="--to", rooms=spare.rooms(opened.whole, found))
         if options.check:
             return _end(options, [f"{archive.volid} would become {vmid} on {node}"])
         with show.Lines([guest.name]) as lines:
@@ -214,19 +215,24 @@ def free_vmid(cluster: Cluster, found: State, wanted: int | None = None) -> int:
     return next(number for number in range(max(taken) + 1, 2 * max(taken) + 2) if number not in taken)
 
 
-def _check_room(opened: Session, found: State, guest: Guest, node: str, place: str) -> None:
+def _check_room(
+    opened: Session, found: State, guest: Guest, node: str, *, place: str, rooms: Mapping[str, Room]
+) -> None:
     """Refuse a node that cannot hold a copy of a guest; ``place`` says where that was asked for."""
     if node not in spare.candidates(guest, found):
         raise ProvisionerError(
             f"{place}: node {node} is not online, or has not both the storage {guest.storage} and the bridge "
             f"{guest.bridge}: name one of {', '.join(sorted(spare.candidates(guest, found))) or 'none'}"
         )
-    one = spare.rooms(opened.whole, found)[node]
-    if not opened.options.overcommit and not one.takes(spare.load(guest, found)):
+    if opened.options.overcommit:
+        return
+    if not rooms[node].takes(spare.load(guest, found)):
         raise ProvisionerError(
-            f"{place}: node {node} has {max(0, one.free)} MiB of memory free and {guest.name} takes "
+            f"{place}: node {node} has {max(0, rooms[node].free)} MiB of memory free and {guest.name} takes "
             f"{guest.size.memory}: make room, name another, or take the risk with --overcommit"
         )
+    if short := list(spare.full([spare.disk(guest, node)], found)):
+        raise ProvisionerError(*(f"{place}: {sentence}" for sentence in short))
 
 
 def bring_back(
@@ -280,7 +286,8 @@ def drill(options: argparse.Namespace) -> int:
             found = opened.read()
         guests = session.limited(opened.whole, options.guest, "GUEST").guests
         backed_up = [(guest, newest(opened, found, guest)) for guest in guests]
-        chosen = [(guest, archive, _drill_node(opened, found, guest, archive)) for guest, archive in backed_up]
+        rooms = spare.rooms(opened.whole, found)
+        chosen = [(guest, archive, _drill_node(opened, found, guest, archive, rooms)) for guest, archive in backed_up]
         if options.check:
             return _end(options, [f"{archive.volid} would be tried on {node}" for _, archive, node in chosen])
         reports, errors = [], []
@@ -307,13 +314,17 @@ def _sweep(opened: Session, found: State) -> bool:
     return bool(left)
 
 
-def _drill_node(opened: Session, found: State, guest: Guest, archive: Archive) -> str:
+def _drill_node(opened: Session, found: State, guest: Guest, archive: Archive, rooms: Mapping[str, Room]) -> str:
     """Return the node with the most room for a guest's copy, of those that see the archive."""
-    storage, load, rooms = archive.volid.partition(":")[0], spare.load(guest, found), spare.rooms(opened.whole, found)
+    storage, load = archive.volid.partition(":")[0], spare.load(guest, found)
     seeing = [node for node in _seeing(found, storage) if found.storages[node, storage].shared or node == archive.node]
-    fitting = [node for node in seeing if node in load.candidates]
-    node = max(fitting, key=lambda name: (rooms[name].takes(load), rooms[name].free), default=archive.node)
-    _check_room(opened, found, guest, node, f"drill of {guest.name}")
+
+    def preference(node: str) -> tuple[bool, int]:
+        fits = rooms[node].takes(load) and not list(spare.full([spare.disk(guest, node)], found))
+        return fits, rooms[node].free
+
+    node = max((node for node in seeing if node in load.candidates), key=preference, default=archive.node)
+    _check_room(opened, found, guest, node, place=f"drill of {guest.name}", rooms=rooms)
     return node
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lab.proxmox import crm, layout
+from lab.proxmox import crm, disks, layout
 from lab.proxmox.state import Guest
 from tests.stand_in import StandIn
 from tests.unit.proxmox.test_operations import Cli, add_second_card, ops, quick
@@ -102,6 +102,21 @@ def test_a_drill_takes_the_node_with_the_most_room_and_no_room_that_is_promised(
     assert (code, stand_in.written()) == (1, [])
     assert "drill of web01: node pve2 has 8192 MiB of memory free and web01 takes 16384: make room" in wrong
     assert ops("drill", "web01", "--overcommit")[0] == 0
+
+
+@pytest.mark.parametrize("command", ["drill", "restore"])
+def test_a_copy_goes_to_no_full_storage(
+    ops: Cli, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    assert ops("backup", "pbx01")[0] == 0
+    used = disks.used(stand_in.store.cluster, layout.STORAGES["shared"], "pve1")
+    nearly = dataclasses.replace(layout.STORAGES["shared"], size=used + (20 << 30))
+    monkeypatch.setitem(layout.STORAGES, "shared", nearly)
+    stand_in.written()
+    code, _, wrong = ops(command, "pbx01")
+    assert (code, stand_in.written()) == (1, []), wrong
+    assert "storage shared: the disks that would come take 32 GiB and 20 GiB are free: make room" in wrong
+    assert ops(command, "pbx01", "--overcommit")[0] == 0
 
 
 def test_a_drill_that_fails_says_so_and_leaves_nothing(

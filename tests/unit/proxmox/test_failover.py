@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from lab.paths import CHECKOUT
-from lab.proxmox import crm, disks
+from lab.proxmox import crm
 from proxmox import converge, probes, reach
 from proxmox.desired import Guest
 from tests.inventory import Inventory
 from tests.stand_in import StandIn
-from tests.unit.proxmox.test_operations import Cli, ops, quick
+from tests.unit.proxmox.test_operations import Cli, localise, ops, quick
 
 __all__ = ["ops", "quick"]
 
@@ -39,19 +39,6 @@ def quick_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
         ("LRM_SECONDS", 0.1),
     ):
         monkeypatch.setattr(crm, name, seconds)
-
-
-def localise(stand_in: StandIn, files: Inventory, vmid: int = 101) -> None:
-    """Put a guest's disks on its node's own storage."""
-    guest = stand_in.store.cluster.guests[vmid]
-    for volume in list(disks.of_guest(stand_in.store.cluster, guest)):
-        disks.remove_volume(stand_in.store.cluster, guest.node, volume.volid)
-        volume.volid, volume.node = volume.volid.replace("shared:", "local-lvm:"), guest.node
-        stand_in.store.cluster.volumes[f"{guest.node}/{volume.volid}"] = volume
-    guest.config |= {
-        key: text.replace("shared:", "local-lvm:") for key, text in guest.config.items() if isinstance(text, str)
-    }
-    files.hosts["pbx01"]["proxmox_storage"] = "local-lvm"
 
 
 def replicate(stand_in: StandIn, target: str) -> None:

@@ -1,5 +1,6 @@
 """Moving, copying, retiring and looking, against the lab's stand-in: what happens, and what is refused."""
 
+import dataclasses
 import json
 import re
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from lab.proxmox import crm, disks, layout
-from lab.proxmox.state import Grant
+from lab.proxmox.state import Grant, Volume
 from proxmox import cli, values
 from tests.inventory import Inventory
 from tests.stand_in import StandIn
@@ -73,16 +74,48 @@ def test_a_guest_is_moved_as_it_runs_and_comes_home(ops: Cli, stand_in: StandIn)
     assert ops("migrate", "pbx01")[1] == "pbx01 is on pve1 already\nchanged=false\n"
 
 
+def localise(stand_in: StandIn, files: Inventory, vmid: int = 101) -> None:
+    """Put a guest's disks on its node's own storage."""
+    guest = stand_in.store.cluster.guests[vmid]
+    for volume in list(disks.of_guest(stand_in.store.cluster, guest)):
+        disks.remove_volume(stand_in.store.cluster, guest.node, volume.volid)
+        volume.volid, volume.node = volume.volid.replace("shared:", "local-lvm:"), guest.node
+        stand_in.store.cluster.volumes[f"{guest.node}/{volume.volid}"] = volume
+    guest.config |= {
+        key: text.replace("shared:", "local-lvm:") for key, text in guest.config.items() if isinstance(text, str)
+    }
+    files.hosts["pbx01"]["proxmox_storage"] = "local-lvm"
+
+
 def test_a_guest_with_local_disks_is_moved_with_them(ops: Cli, stand_in: StandIn, at_stand_in: Inventory) -> None:
-    for volume in list(disks.of_guest(stand_in.store.cluster, stand_in.store.cluster.guests[101])):
-        disks.remove_volume(stand_in.store.cluster, "pve1", volume.volid)
-        volume.volid, volume.node = volume.volid.replace("shared:", "local-lvm:"), "pve1"
-        stand_in.store.cluster.volumes[f"pve1/{volume.volid}"] = volume
-    config = stand_in.store.cluster.guests[101].config
-    config |= {key: value.replace("shared:", "local-lvm:") for key, value in config.items() if isinstance(value, str)}
-    at_stand_in.hosts["pbx01"]["proxmox_storage"] = "local-lvm"
+    localise(stand_in, at_stand_in)
     assert ops("migrate", "pbx01", "--to", "pve3")[0] == 0
     assert "pve3/local-lvm:vm-101-disk-0" in stand_in.store.cluster.volumes
+
+
+@pytest.mark.parametrize("arguments", [("migrate", "pbx01", "--to", "pve3"), ("evacuate", "pve1"), ("apply", "--move")])
+def test_a_disk_goes_to_no_full_storage(
+    ops: Cli,
+    stand_in: StandIn,
+    at_stand_in: Inventory,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    arguments: tuple[str, ...],
+) -> None:
+    """A pool that promises more than it has would stop whoever else is on it."""
+    localise(stand_in, at_stand_in)
+    if arguments[0] == "apply":
+        at_stand_in.hosts["pbx01"]["proxmox_node"], at_stand_in.hosts["web01"]["proxmox_node"] = "pve3", "pve1"
+    small = dataclasses.replace(layout.STORAGES["local-lvm"], size=40 << 30)
+    monkeypatch.setitem(layout.STORAGES, "local-lvm", small)
+    for node in ("pve2", "pve3"):
+        theirs = Volume("local-lvm:vm-500-disk-0", node, 20 << 30, "images", "raw", 0.0, 500)
+        stand_in.store.cluster.volumes[f"{node}/{theirs.volid}"] = theirs
+    stand_in.written()
+    code, _, wrong = ops(*arguments)
+    assert (code, stand_in.written()) == (1, []), wrong
+    assert "the disks that would come take 32 GiB and 20 GiB are free" in wrong
+    assert ops(*arguments, "--overcommit")[0] == 0
 
 
 def test_a_migration_under_ha_is_not_believed(ops: Cli, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -132,7 +132,7 @@ def test_a_full_storage_is_named_with_the_figures() -> None:
     state = state_of()
     nearly = {place: dataclasses.replace(one, size=100 << 30, used=80 << 30) for place, one in state.storages.items()}
     (sentence,) = spare.risks(cluster_of(GUEST), dataclasses.replace(state, storages=nearly))
-    assert "storage shared: the new guests' disks take 32 GiB and 20 GiB are free" in sentence
+    assert "storage shared: the disks that would come take 32 GiB and 20 GiB are free" in sentence
 
 
 # --- clashes ---------------------------------------------------------------------------------------------------------

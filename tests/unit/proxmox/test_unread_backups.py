@@ -11,8 +11,8 @@ from lab.proxmox.errors import ApiError
 from lab.proxmox.state import Grant
 from tests.inventory import Inventory
 from tests.stand_in import StandIn
-from tests.unit.proxmox.test_failover import localise, quick_nodes
-from tests.unit.proxmox.test_operations import Cli, ops, quick
+from tests.unit.proxmox.test_failover import quick_nodes
+from tests.unit.proxmox.test_operations import Cli, localise, ops, quick
 
 __all__ = ["ops", "quick", "quick_nodes"]
 VAULT = layout.Storage("vault", "pbs", frozenset({"backup"}), shared=True, size=1000 * layout.GIB)
