@@ -17,6 +17,7 @@ _QUIETLY: Final[dict[str, Any]] = {
     "stdin": subprocess.DEVNULL,
     "capture_output": True,
     "text": True,
+    "errors": "replace",
     "env": {**os.environ, "LC_ALL": "C"},  # what it says is looked at
 }
 _known_hosts_lock = threading.Lock()

@@ -291,6 +291,14 @@ def hook(files: Inventory, code: int) -> None:
     files.settings["proxmox_fence_hook"] = ".secrets/prove"
 
 
+def test_a_hook_may_say_what_it_says_in_any_encoding(ops: Cli, stand_in: StandIn, at_stand_in: Inventory) -> None:
+    stand_in.lose("pve1")
+    hook(at_stand_in, 1)
+    program = at_stand_in.secrets / "prove"
+    program.write_text(program.read_text().replace("echo chassis power is on", "printf 'Netzteil l\\344uft'"))
+    assert "does not prove that pve1 is off (Netzteil l\ufffduft)" in ops("failover", "pve1")[2]
+
+
 def test_nothing_is_begun_without_a_proof(ops: Cli, stand_in: StandIn, at_stand_in: Inventory) -> None:
     stand_in.lose("pve1")
     stand_in.written()
