@@ -8,7 +8,6 @@ what was wanted.
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
-from urllib.parse import unquote
 
 from proxmox import calls, values
 from proxmox.calls import Call, Value
@@ -161,7 +160,7 @@ def template_steps(template: Template, machine: Machine | None, *, has_image: bo
 
 def made_from(machine: Machine) -> str:
     """Return what a template was made from; empty where it does not say, as those of earlier releases do not."""
-    lines = unquote(str(machine.config.get("description") or "")).splitlines()
+    lines = str(machine.config.get("description") or "").splitlines()
     return next((line.removeprefix(TEMPLATE_SOURCE) for line in lines if line.startswith(TEMPLATE_SOURCE)), "")
 
 

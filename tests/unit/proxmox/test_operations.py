@@ -272,6 +272,16 @@ def test_a_new_version_of_the_template_gets_a_number_and_the_old_one_goes(
     assert ops("plan")[0] == 0
 
 
+def test_an_images_address_may_have_encoded_characters(ops: Cli, at_stand_in: Inventory) -> None:
+    at_stand_in.settings |= {
+        "proxmox_template_image_url": "https://cloud.example.com/debian%2013/debian-13.qcow2",
+        "proxmox_template_vmid": 9001,
+    }
+    assert ops("template")[0] == 0
+    code, _, wrong = ops("plan")
+    assert code == 0, wrong
+
+
 def test_an_image_of_another_version_is_fetched_whatever_has_its_name(
     ops: Cli, stand_in: StandIn, at_stand_in: Inventory
 ) -> None:
