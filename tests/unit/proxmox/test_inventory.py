@@ -273,6 +273,23 @@ def test_a_private_key_without_its_public_half(files: Inventory) -> None:
 
 
 @pytest.mark.parametrize(
+    ("content", "says"),
+    [(b"", "must read as `ssh-ed25519"), (b"\xff\xfe\x00", "id_ed25519.pub cannot be read as a public key")],
+)
+def test_a_public_key_that_is_none(files: Inventory, content: bytes, says: str) -> None:
+    """As a full disk leaves it, or the file of another program."""
+    files.write()
+    (files.secrets / "ssh/id_ed25519.pub").write_bytes(content)
+    with pytest.raises(ProvisionerError, match=re.escape(says)):
+        reader.read(inventory.load("cluster"))
+
+
+def test_a_home_that_nobody_has(files: Inventory) -> None:
+    files.settings["proxmox_ssh_private_key"] = "~nobody-at-all/id_ed25519"
+    assert "~nobody-at-all/id_ed25519 of cti01 begins with the home of an account" in refusal(files)[0]
+
+
+@pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (["plan", "-i", "nowhere"], "nowhere: there is no such inventory"),
