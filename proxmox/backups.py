@@ -100,11 +100,14 @@ def backup(options: argparse.Namespace) -> int:
         machines = [(guest, session.machine_of(found, guest)) for guest in guests]
         if options.check:
             return _end(options, [f"{guest.name} would be backed up to {guest.backup_storage}" for guest in guests])
-        made = []
+        reports, errors = [], []
         with show.Lines([guest.name for guest in guests]) as lines:
             for guest, machine in machines:
-                made.append(save(opened, found, guest, machine, lines))
-        return _end(options, [f"{guest.name}: {one.volid}" for guest, one in zip(guests, made, strict=True)])
+                try:
+                    reports.append(f"{guest.name}: {save(opened, found, guest, machine, lines).volid}")
+                except ProvisionerError as error:
+                    errors.append(str(error))
+        return _ended(options, reports, errors)
 
 
 def unsaved(guest: Guest, found: State) -> Iterable[str]:
@@ -297,10 +300,7 @@ def drill(options: argparse.Namespace) -> int:
                     reports.append(_try(opened, guest, archive, node, lines))
                 except ProvisionerError as error:
                     errors.append(f"{guest.name}: the drill with {archive.volid} failed: {error}")
-        _end(options, reports)
-        if errors:
-            raise ProvisionerError(*errors)
-        return 0
+        return _ended(options, reports, errors)
 
 
 def _sweep(opened: Session, found: State) -> bool:
@@ -377,6 +377,14 @@ def _remove(opened: Session, guest: Guest, node: str, vmid: int) -> None:
 def when(seconds: float) -> str:
     """Return a moment as a person reads it."""
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+
+
+def _ended(options: argparse.Namespace, reports: list[str], errors: list[str]) -> int:
+    """Write what was done for guests, each for itself, then raise what was not."""
+    _end(options, reports, changed=bool(reports))
+    if errors:
+        raise ProvisionerError(*errors)
+    return 0
 
 
 def _end(options: argparse.Namespace, lines: list[str], *, changed: bool = True) -> int:

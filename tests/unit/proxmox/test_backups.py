@@ -46,6 +46,13 @@ def test_a_backup_by_hand_removes_no_other(ops: Cli, stand_in: StandIn, monkeypa
     assert (len(left), left > {volume.volid for volume in nightly}) == (4, True)
 
 
+def test_one_guest_that_cannot_be_backed_up_is_named_and_the_others_are(ops: Cli, stand_in: StandIn) -> None:
+    stand_in.store.cluster.guests[121].config["lock"] = "backup"  # the first one, by somebody else's job
+    code, said, wrong = ops("backup")
+    assert (code, "cti01: backing up: the task on pve2 failed: VM is locked (backup)" in wrong) == (1, True), wrong
+    assert [line.partition(":")[0] for line in said.splitlines()] == ["pbx01", "web01", "changed=true"]
+
+
 def test_vzdump_that_says_ok_and_does_nothing_is_found_out(
     ops: Cli, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
