@@ -382,6 +382,19 @@ def test_what_is_not_ours_is_not_retired(ops: Cli, stand_in: StandIn) -> None:
     assert 121 in stand_in.store.cluster.guests
 
 
+def test_what_a_backup_holds_is_retired_afterwards(ops: Cli, stand_in: StandIn, at_stand_in: Inventory) -> None:
+    """It is not taken out of HA first, to be refused then."""
+    del at_stand_in.hosts["cti01"], at_stand_in.groups["cti"]
+    stand_in.store.cluster.ha["vm:121"] = {"state": "started"}
+    stand_in.store.cluster.guests[121].config["lock"] = "backup"
+    stand_in.written()
+    code, _, wrong = ops("retire", "cti01")
+    assert (code, "cti01 (121 on pve2) is locked (backup): wait for its task" in wrong) == (1, True), wrong
+    assert stand_in.written() == []
+    del stand_in.store.cluster.guests[121].config["lock"]
+    assert ops("retire", "cti01")[0] == 0
+
+
 # --- status ----------------------------------------------------------------------------------------------------------
 
 
