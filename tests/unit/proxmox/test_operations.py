@@ -140,6 +140,10 @@ async def _refuse(*_: Any, **__: Any) -> None:
     ("arguments", "said"),
     [
         (("migrate", "pbx09"), "GUEST: pbx09 is no guest of this inventory: it has cti01, pbx01, web01"),
+        (("migrate", "pbx01,web01", "--to", "pve2"), "GUEST: pbx01,web01 is no guest of this inventory"),
+        (("restore", ""), "GUEST: an empty name is no guest of this inventory: it has cti01, pbx01, web01"),
+        (("drill", ""), "GUEST: an empty name is no guest"),
+        (("apply", "--limit", ""), "--limit: an empty name is no guest"),
         (("migrate", "pbx01", "--to", "pve9"), "--to: pve9 is not a node of the cluster: it has pve1, pve2, pve3"),
         (("evacuate", "pve9"), "pve9 is not a node of the cluster"),
         (("retire", "mailserver"), "mailserver: no machine of the cluster has this name"),
