@@ -89,6 +89,12 @@ def _seeing(found: State, storage: str) -> list[str]:
     ]
 
 
+def reached_from(found: State, archive: Archive) -> list[str]:
+    """Return the nodes that an archive can be restored on."""
+    storage = archive.volid.partition(":")[0]
+    return [node for node in _seeing(found, storage) if node == archive.node or not found.is_own(node, storage)]
+
+
 def backup(options: argparse.Namespace) -> int:
     """Back guests up now, each without stopping it, and read back that the archive is there."""
     with session.writing(options) as opened:
@@ -180,6 +186,8 @@ def restore(options: argparse.Namespace) -> int:
         node = options.to or guest.node
         vmid = free_vmid(opened.whole, found, options.vmid)
         _check_room(opened, found, guest, node, place="--to", rooms=spare.rooms(opened.whole, found))
+        if node not in (seeing := reached_from(found, archive)):
+            raise ProvisionerError(f"--to: node {node} does not see {archive.volid}: name one of {', '.join(seeing)}")
         if options.check:
             return _end(options, [f"{archive.volid} would become {vmid} on {node}"])
         with show.Lines([guest.name]) as lines:
@@ -316,14 +324,13 @@ def _sweep(opened: Session, found: State) -> bool:
 
 def _drill_node(opened: Session, found: State, guest: Guest, archive: Archive, rooms: Mapping[str, Room]) -> str:
     """Return the node with the most room for a guest's copy, of those that see the archive."""
-    storage, load = archive.volid.partition(":")[0], spare.load(guest, found)
-    seeing = [node for node in _seeing(found, storage) if found.storages[node, storage].shared or node == archive.node]
+    load = spare.load(guest, found)
 
     def preference(node: str) -> tuple[bool, int]:
         fits = rooms[node].takes(load) and not list(spare.full([spare.disk(guest, node)], found))
         return fits, rooms[node].free
 
-    node = max((node for node in seeing if node in load.candidates), key=preference, default=archive.node)
+    node = max(sorted(load.candidates & set(reached_from(found, archive))), key=preference, default=archive.node)
     _check_room(opened, found, guest, node, place=f"drill of {guest.name}", rooms=rooms)
     return node
 

@@ -85,6 +85,8 @@ def decide(opened: Session, found: State, node: str, began: float) -> list[Rescu
             next_free += 1
             if own is None:
                 guest, target, error = _mould(opened, found, guest, target, rooms)  # noqa: PLW2901
+            elif target not in backups.reached_from(found, own):
+                target = own.node
         rescues.append(Rescue(guest, way, target, vmid, age, own, schedule, frozenset(living), error=error))
     for guest in taken:
         way, age = (Way.SHARED_TAKEN, 0.0) if _is_shared(guest, found, node) else (Way.REPLICA_TAKEN, None)

@@ -7,6 +7,7 @@ import pytest
 
 from lab.proxmox import crm, disks, layout
 from lab.proxmox.state import Guest
+from tests.inventory import Inventory
 from tests.stand_in import StandIn
 from tests.unit.proxmox.test_operations import Cli, add_second_card, ops, quick
 
@@ -109,6 +110,18 @@ def test_a_drill_takes_the_node_with_the_most_room_and_no_room_that_is_promised(
     assert (code, stand_in.written()) == (1, [])
     assert "drill of web01: node pve2 has 8192 MiB of memory free and web01 takes 16384: make room" in wrong
     assert ops("drill", "web01", "--overcommit")[0] == 0
+
+
+def test_a_backup_on_a_nodes_own_storage_is_restored_there_alone(
+    ops: Cli, stand_in: StandIn, at_stand_in: Inventory
+) -> None:
+    at_stand_in.hosts["pbx01"]["proxmox_backup_storage"] = "local"
+    assert ops("backup", "pbx01")[0] == 0
+    stand_in.written()
+    wrong = ops("restore", "pbx01", "--to", "pve2")[2]
+    assert "--to: node pve2 does not see local:backup/" in wrong
+    assert (wrong.endswith(": name one of pve1\n"), stand_in.written()) == (True, [])
+    assert ops("restore", "pbx01", "--to", "pve1")[0] == 0
 
 
 @pytest.mark.parametrize("command", ["drill", "restore"])

@@ -165,6 +165,21 @@ def test_from_a_backup_it_comes_back_once_whatever_returns(ops: Cli, stand_in: S
     assert ops("plan")[0] == 0
 
 
+def test_from_a_backup_on_a_nodes_own_storage_it_comes_back_there(
+    ops: Cli, stand_in: StandIn, at_stand_in: Inventory
+) -> None:
+    """No other node sees it, whichever has the more room."""
+    at_stand_in.hosts["pbx01"]["proxmox_backup_storage"] = "local"
+    localise(stand_in, at_stand_in)
+    for name, node in (("cti01", "pve3"), ("pbx01", "pve3")):
+        assert ops("migrate", name, "--to", node, "--overcommit")[0] == 0
+    assert ops("backup", "pbx01")[0] == 0
+    assert ops("migrate", "pbx01", "--to", "pve1")[0] == 0
+    stand_in.lose("pve1")
+    code, said, wrong = ops("failover", "pve1", "--it-is-off")
+    assert (code, "pbx01: newest backup; 9001 on pve3" in said) == (0, True), wrong
+
+
 def test_its_new_number_is_none_that_the_inventory_gives_to_a_guest_to_come(
     ops: Cli, stand_in: StandIn, at_stand_in: Inventory
 ) -> None:
