@@ -41,6 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with suppress(OSError):
             sys.stdout.close()
         return FAILED
+    except OSError as error:  # a file or folder that the inventory names
+        _say(f"proxmox: {error.filename or 'this machine'}: {error.strerror or error}: correct its name, owner or mode")
+        return FAILED
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -309,6 +309,15 @@ def test_one_sentence_and_no_traceback(
     assert "Traceback" not in said
 
 
+def test_a_file_in_a_folders_place_is_a_sentence(files: Inventory, capsys: pytest.CaptureFixture[str]) -> None:
+    files.settings["proxmox_journal"] = ".secrets/ssh"
+    files.write()
+    assert cli.main(["apply", "-i", "cluster"]) == 1
+    said = capsys.readouterr().err
+    assert (said.startswith("proxmox: "), said.count("\n")) == (True, 1), said
+    assert "/cluster/.secrets/ssh: Is a directory: correct its name" in said
+
+
 def test_yaml_that_is_none(files: Inventory, capsys: pytest.CaptureFixture[str]) -> None:
     files.write()
     (files.folder / "hosts.yml").write_text("guests: [unclosed\n")
