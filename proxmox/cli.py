@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument(
             "--overcommit",
             action="store_true",
-            help="accept a cluster that cannot lose a node, crowds a function group, promises memory twice or fills a storage",
+            help="accept a cluster that cannot lose a node, crowds a group, promises memory twice or fills a storage",
         )
         if writes:
             added.add_argument("--check", action="store_true", help="do everything but write")
