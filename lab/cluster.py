@@ -60,15 +60,18 @@ class Cluster:
         known_hosts = f"UserKnownHostsFile={secrets / 'known_hosts'}"
         options = ["-o", known_hosts, "-o", "BatchMode=yes", "-o", "ConnectTimeout=30"]
         target = f"{self.hosts[guest]['proxmox_ssh_user']}@{self.address(guest)}"
-        done = subprocess.run(  # noqa: S603
-            ["ssh", "-i", str(secrets / "id_ed25519"), *options, target, f"sudo sh -c {shlex.quote(command)}"],  # noqa: S607
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-            check=False,
-        )
+        try:
+            done = subprocess.run(  # noqa: S603
+                ["ssh", "-i", str(secrets / "id_ed25519"), *options, target, f"sudo sh -c {shlex.quote(command)}"],  # noqa: S607
+                input=stdin,
+                stdin=subprocess.DEVNULL if stdin is None else None,
+                capture_output=True,
+                text=True,
+                timeout=seconds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise LabError(f"{guest}: `{command}` did not end within {seconds:.0f} s: look at the guest") from None
         if done.returncode != 0:
             raise LabError(f"{guest}: `{command}` failed: {last_words(done.stderr or done.stdout)}")
         return done.stdout

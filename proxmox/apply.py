@@ -100,9 +100,10 @@ class _Run:
 
     def guest(self, guest: Guest) -> bool:
         """Make one guest and wait until it lets us in; return whether anything was changed."""
+        wanted = plan.sourced(guest, self._found)
 
         def steps(machine: Machine | None) -> tuple[Step, ...]:
-            todo = plan.guest_steps(guest, machine, move=self._move)
+            todo = plan.guest_steps(wanted, machine, move=self._move)
             if todo and todo[0].action is Action.CLONE:
                 self._await_template(guest)
             return todo

@@ -14,6 +14,7 @@ from proxmox.calls import Call, Value
 from proxmox.converge import Report
 from proxmox.desired import Cluster, Guest
 from proxmox.errors import ProvisionerError, RefusedError, TaskFailedError, UnansweredError
+from proxmox.placement import Room
 from proxmox.session import Session
 from proxmox.state import Machine, State
 
@@ -65,6 +66,16 @@ def on_storage(opened: Session, found: State, storage: str) -> list[Archive]:
     return list(listed.values())
 
 
+def shelf(opened: Session, found: State, storage: str) -> tuple[list[Archive], str]:
+    """Return the backups on a storage, and why they cannot be read, where that is so."""
+    if not readers(found, storage):
+        return [], "no node that is online sees it"
+    try:
+        return on_storage(opened, found, storage), ""
+    except (RefusedError, UnansweredError) as error:
+        return [], error.sentences[0]
+
+
 def readers(found: State, storage: str) -> list[str]:
     """Return the nodes that have to be asked for a storage: one for a shared one, else each."""
     seeing = _seeing(found, storage)
@@ -78,6 +89,12 @@ def _seeing(found: State, storage: str) -> list[str]:
     ]
 
 
+def reached_from(found: State, archive: Archive) -> list[str]:
+    """Return the nodes that an archive can be restored on."""
+    storage = archive.volid.partition(":")[0]
+    return [node for node in _seeing(found, storage) if node == archive.node or not found.is_own(node, storage)]
+
+
 def backup(options: argparse.Namespace) -> int:
     """Back guests up now, each without stopping it, and read back that the archive is there."""
     with session.writing(options) as opened:
@@ -89,11 +106,14 @@ def backup(options: argparse.Namespace) -> int:
         machines = [(guest, session.machine_of(found, guest)) for guest in guests]
         if options.check:
             return _end(options, [f"{guest.name} would be backed up to {guest.backup_storage}" for guest in guests])
-        made = []
+        reports, errors = [], []
         with show.Lines([guest.name for guest in guests]) as lines:
             for guest, machine in machines:
-                made.append(save(opened, found, guest, machine, lines))
-        return _end(options, [f"{guest.name}: {one.volid}" for guest, one in zip(guests, made, strict=True)])
+                try:
+                    reports.append(f"{guest.name}: {save(opened, found, guest, machine, lines).volid}")
+                except ProvisionerError as error:
+                    errors.append(str(error))
+        return _ended(options, reports, errors)
 
 
 def unsaved(guest: Guest, found: State) -> Iterable[str]:
@@ -165,7 +185,9 @@ def restore(options: argparse.Namespace) -> int:
             return _end(options, [f"{_is(guest, archive, made.vmid, made.node)}, {kept}; {note}"], changed=False)
         node = options.to or guest.node
         vmid = free_vmid(opened.whole, found, options.vmid)
-        _check_room(opened, found, guest, node, "--to")
+        _check_room(opened, found, guest, node, place="--to", rooms=spare.rooms(opened.whole, found))
+        if node not in (seeing := reached_from(found, archive)):
+            raise ProvisionerError(f"--to: node {node} does not see {archive.volid}: name one of {', '.join(seeing)}")
         if options.check:
             return _end(options, [f"{archive.volid} would become {vmid} on {node}"])
         with show.Lines([guest.name]) as lines:
@@ -204,19 +226,24 @@ def free_vmid(cluster: Cluster, found: State, wanted: int | None = None) -> int:
     return next(number for number in range(max(taken) + 1, 2 * max(taken) + 2) if number not in taken)
 
 
-def _check_room(opened: Session, found: State, guest: Guest, node: str, place: str) -> None:
+def _check_room(
+    opened: Session, found: State, guest: Guest, node: str, *, place: str, rooms: Mapping[str, Room]
+) -> None:
     """Refuse a node that cannot hold a copy of a guest; ``place`` says where that was asked for."""
     if node not in spare.candidates(guest, found):
         raise ProvisionerError(
             f"{place}: node {node} is not online, or has not both the storage {guest.storage} and the bridge "
             f"{guest.bridge}: name one of {', '.join(sorted(spare.candidates(guest, found))) or 'none'}"
         )
-    one = spare.rooms(opened.whole, found)[node]
-    if not opened.options.overcommit and not one.takes(spare.load(guest, found)):
+    if opened.options.overcommit:
+        return
+    if not rooms[node].takes(spare.load(guest, found)):
         raise ProvisionerError(
-            f"{place}: node {node} has {max(0, one.free)} MiB of memory free and {guest.name} takes "
+            f"{place}: node {node} has {max(0, rooms[node].free)} MiB of memory free and {guest.name} takes "
             f"{guest.size.memory}: make room, name another, or take the risk with --overcommit"
         )
+    if short := list(spare.full([spare.disk(guest, node)], found)):
+        raise ProvisionerError(*(f"{place}: {sentence}" for sentence in short))
 
 
 def bring_back(
@@ -270,7 +297,8 @@ def drill(options: argparse.Namespace) -> int:
             found = opened.read()
         guests = session.limited(opened.whole, options.guest, "GUEST").guests
         backed_up = [(guest, newest(opened, found, guest)) for guest in guests]
-        chosen = [(guest, archive, _drill_node(opened, found, guest, archive)) for guest, archive in backed_up]
+        rooms = spare.rooms(opened.whole, found)
+        chosen = [(guest, archive, _drill_node(opened, found, guest, archive, rooms)) for guest, archive in backed_up]
         if options.check:
             return _end(options, [f"{archive.volid} would be tried on {node}" for _, archive, node in chosen])
         reports, errors = [], []
@@ -280,10 +308,7 @@ def drill(options: argparse.Namespace) -> int:
                     reports.append(_try(opened, guest, archive, node, lines))
                 except ProvisionerError as error:
                     errors.append(f"{guest.name}: the drill with {archive.volid} failed: {error}")
-        _end(options, reports)
-        if errors:
-            raise ProvisionerError(*errors)
-        return 0
+        return _ended(options, reports, errors)
 
 
 def _sweep(opened: Session, found: State) -> bool:
@@ -297,13 +322,16 @@ def _sweep(opened: Session, found: State) -> bool:
     return bool(left)
 
 
-def _drill_node(opened: Session, found: State, guest: Guest, archive: Archive) -> str:
+def _drill_node(opened: Session, found: State, guest: Guest, archive: Archive, rooms: Mapping[str, Room]) -> str:
     """Return the node with the most room for a guest's copy, of those that see the archive."""
-    storage, load, rooms = archive.volid.partition(":")[0], spare.load(guest, found), spare.rooms(opened.whole, found)
-    seeing = [node for node in _seeing(found, storage) if found.storages[node, storage].shared or node == archive.node]
-    fitting = [node for node in seeing if node in load.candidates]
-    node = max(fitting, key=lambda name: (rooms[name].takes(load), rooms[name].free), default=archive.node)
-    _check_room(opened, found, guest, node, f"drill of {guest.name}")
+    load = spare.load(guest, found)
+
+    def preference(node: str) -> tuple[bool, int]:
+        fits = rooms[node].takes(load) and not list(spare.full([spare.disk(guest, node)], found))
+        return fits, rooms[node].free
+
+    node = max(sorted(load.candidates & set(reached_from(found, archive))), key=preference, default=archive.node)
+    _check_room(opened, found, guest, node, place=f"drill of {guest.name}", rooms=rooms)
     return node
 
 
@@ -356,6 +384,14 @@ def _remove(opened: Session, guest: Guest, node: str, vmid: int) -> None:
 def when(seconds: float) -> str:
     """Return a moment as a person reads it."""
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+
+
+def _ended(options: argparse.Namespace, reports: list[str], errors: list[str]) -> int:
+    """Write what was done for guests, each for itself, then raise what was not."""
+    _end(options, reports, changed=bool(reports))
+    if errors:
+        raise ProvisionerError(*errors)
+    return 0
 
 
 def _end(options: argparse.Namespace, lines: list[str], *, changed: bool = True) -> int:

@@ -41,6 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with suppress(OSError):
             sys.stdout.close()
         return FAILED
+    except OSError as error:  # a file or folder that the inventory names
+        _say(f"proxmox: {error.filename or 'this machine'}: {error.strerror or error}: correct its name, owner or mode")
+        return FAILED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -58,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument(
             "--overcommit",
             action="store_true",
-            help="accept a cluster that cannot lose a node, that crowds a function group or promises memory twice",
+            help="accept a cluster that cannot lose a node, crowds a group, promises memory twice or fills a storage",
         )
         if writes:
             added.add_argument("--check", action="store_true", help="do everything but write")

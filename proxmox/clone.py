@@ -61,17 +61,19 @@ def _check(opened: Session, found: State, machine: Machine, twin: Guest) -> None
             f"--as: {twin.name} ({twin.vmid}) exists already on {there.node}: a copy overwrites nothing; to make it as "
             f"the inventory says, `python -m proxmox apply --limit {twin.name}`"
         )
-    problems = preflight.problems(replace(opened.whole, guests=(twin,)), found)
+    problems = preflight.problems(replace(opened.whole, guests=(twin,)), found, templates_serve=False)
     # One that an earlier run began may answer by now.
     problems += reach.strangers([twin]) if there is None else []
     if not problems and not opened.options.overcommit:
         problems = spare.risks(opened.whole, found)
-    storage = found.storages.get((machine.node, _storage(machine)))
-    if twin.node != machine.node and storage is not None and not storage.shared:
-        problems.append(
-            f"{machine.name} is on {machine.node}'s own storage {_storage(machine)}, from where it cannot be copied to "
-            f"{twin.node}: set proxmox_node of {twin.name} to {machine.node}, then migrate it"
-        )
+    if twin.node != machine.node:
+        places = ((machine.node, plan.storage_of(machine)), (twin.node, twin.storage))
+        problems += [
+            f"{machine.name} is on {machine.node}, and Proxmox copies it neither from nor to a node's own storage, as "
+            f"{storage} of {node} is: set proxmox_node of {twin.name} to {machine.node}, then migrate it"
+            for node, storage in places
+            if found.is_own(node, storage)
+        ][:1]
     if problems:
         raise ProvisionerError(*problems)
 
@@ -80,10 +82,6 @@ def _begun(opened: Session, machine: Machine, twin: Guest) -> bool:
     """Tell whether an earlier run was cut off while it made this copy of this machine."""
     path = f"/qemu/{machine.vmid}/clone "
     return any(request.words.get("newid") == str(twin.vmid) and path in request.text for request in opened.unfinished())
-
-
-def _storage(machine: Machine) -> str:
-    return str(machine.config.get(plan.DISK, "")).partition(":")[0]
 
 
 def _end(options: argparse.Namespace, twin: str, original: Guest, seconds: float, further: list[str]) -> int:

@@ -25,6 +25,10 @@ _FAILURES: Final = 6
 _ROUNDS_WITHOUT_EFFECT: Final = 3
 _ARRIVAL_SECONDS: Final = 60
 """How long HA may take until it begins a migration, and the cluster's list until it shows one."""
+_START_SECONDS: Final = 120
+"""How long HA may take to start a machine that it was asked to: its two daemons work in rounds of ten seconds."""
+_CONSOLE: Final = "vncproxy"
+"""The task of a console that somebody looks at: it goes on for as long as the window is open, and holds nothing."""
 _BUSY: Final = (
     "can't lock",
     "lock request timeout",
@@ -148,7 +152,8 @@ def settle(
 ) -> None:
     """Wait for tasks that an earlier request began and that still run; how they ended shows in what they left.
 
-    Kinds of tasks that are ``ignored`` are not waited for, and neither are those of a node that is off: it has none.
+    Kinds of tasks that are ``ignored`` are not waited for, and neither are open consoles, nor those of a node that is
+    off: it has none.
     """
     wanted = frozenset(ids)
     for entry in api.send(calls.tasks()):
@@ -156,7 +161,7 @@ def settle(
         if entry.get("endtime") or not upid.startswith("UPID:"):
             continue
         node, kind, identifier = (upid.split(":")[place] for place in (1, 5, 6))
-        if kind in ignored:
+        if kind == _CONSOLE or kind in ignored:
             continue
         if identifier in wanted or any(one in identifier for one in wanted if not one.isdigit()):
             if not _is_online(api, node):
@@ -190,8 +195,22 @@ def _carry_out(api: Api, subject: Subject, step: Step) -> None:
     answer = api.send(step.call)
     if isinstance(answer, str) and answer.startswith("UPID:"):
         api.wait(answer, subject.seconds, f"{subject.name}: {_DOING[step.action]}")
+        if answer.split(":")[5] == "hastart":
+            _rise(api, subject, str(step.call.at["node"]))
     if step.action is Action.MIGRATE:
         arrive(api, subject, str(step.call.data["target"]))
+
+
+def _rise(api: Api, subject: Subject, node: str) -> None:
+    """Wait until HA has started a machine: the task only asks it to, and ends before it begins."""
+    deadline = time.monotonic() + _START_SECONDS
+    while (there := look(api, subject.vmid, node)) and not there.running:
+        if time.monotonic() > deadline:
+            raise ProvisionerError(
+                f"{subject.name}: HA has not started it {_START_SECONDS} s after it was asked to: see its state under "
+                f"Datacenter, HA, and the task log of VM {subject.vmid} on {there.node}, then run again"
+            )
+        api.pause(1.0)
 
 
 def arrive(api: Api, subject: Subject, target: str) -> None:

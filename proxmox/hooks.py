@@ -18,7 +18,7 @@ def run(hook: Path, *words: str) -> str:
     """
     try:
         done = subprocess.run(  # noqa: S603 (the inventory names it)
-            [str(hook), *words], capture_output=True, text=True, timeout=_SECONDS, check=False
+            [str(hook), *words], capture_output=True, text=True, errors="replace", timeout=_SECONDS, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BrokenHookError(str(error)) from None

@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -79,7 +79,7 @@ def evacuate(options: argparse.Namespace) -> int:
         return result
 
 
-def _spread(opened: Session, found: State, node: str, machines: Iterable[Machine]) -> dict[str, str]:
+def _spread(opened: Session, found: State, node: str, machines: Sequence[Machine]) -> dict[str, str]:
     """Return a node for each machine so that groups stay apart; and so that the rest could lose one more node."""
     held = spare.rooms(opened.whole, found)
     ours = {guest.vmid: guest for guest in opened.whole.guests}
@@ -96,14 +96,15 @@ def _spread(opened: Session, found: State, node: str, machines: Iterable[Machine
     after = {name: replace(one, loads=[*one.loads]) for name, one in rest.items()}
     for load in loads:
         after[targets[load.name]].loads.append(load)
-    if not opened.options.overcommit and (short := placement.shortages(after)):
-        raise ProvisionerError(
-            *(
-                f"with {node} empty, the loss of {one.node} would leave {', '.join(one.guests)} without a place "
-                f"({one.reason}): make room, or take the risk with --overcommit"
-                for one in short
-            )
-        )
+    going = [(ours[machine.vmid], targets[_name(machine)]) for machine in machines if machine.vmid in ours]
+    short = [
+        f"with {node} empty, the loss of {one.node} would leave {', '.join(one.guests)} without a place "
+        f"({one.reason}): make room, or take the risk with --overcommit"
+        for one in placement.shortages(after)
+    ]
+    short += spare.full((spare.disk(guest, to) for guest, to in going if found.is_own(to, guest.storage)), found)
+    if short and not opened.options.overcommit:
+        raise ProvisionerError(*short)
     return targets
 
 
@@ -131,8 +132,9 @@ def _check_target(guest: Guest, target: str, found: State) -> None:
 
 def risks(opened: Session, found: State, moved: Mapping[int, str]) -> list[str]:
     """Return what would be promised twice if the guests were already where they go."""
-    machines = {vmid: replace(machine, node=moved.get(vmid, machine.node)) for vmid, machine in found.machines.items()}
-    return spare.risks(opened.whole, replace(found, machines=machines))
+    here = {vmid: machine.node for vmid, machine in found.machines.items()} | dict(moved)
+    guests = tuple(replace(guest, node=here.get(guest.vmid, guest.node)) for guest in opened.whole.guests)
+    return spare.risks(replace(opened.whole, guests=guests), found, move=True)
 
 
 def _carry_out(opened: Session, moves: list[tuple[Move, Machine]]) -> int:

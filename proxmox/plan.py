@@ -5,10 +5,9 @@ a plan that was cut off at any point goes on from what it finds, and an empty on
 what was wanted.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
-from urllib.parse import unquote
 
 from proxmox import calls, values
 from proxmox.calls import Call, Value
@@ -97,7 +96,7 @@ def build(cluster: Cluster, state: State, *, move: bool = False) -> Plan:
             Work(
                 template.name,
                 template.vmid,
-                template.node,
+                machine.node if machine else template.node,
                 template=True,
                 exists=machine is not None,
                 steps=() if off else template_steps(template, machine, has_image=has_image),
@@ -114,11 +113,19 @@ def build(cluster: Cluster, state: State, *, move: bool = False) -> Plan:
                 machine.node if machine else guest.node,
                 template=False,
                 exists=machine is not None,
-                steps=() if off else guest_steps(guest, machine, move=move),
+                steps=() if off else guest_steps(sourced(guest, state), machine, move=move),
                 notes=off or (() if move else _placement(guest, machine)),
             )
         )
     return Plan(tuple(works))
+
+
+def sourced(guest: Guest, state: State) -> Guest:
+    """Return a guest with its template on the node that it is on: somebody may have moved it there."""
+    machine = state.machines.get(guest.template.vmid)
+    if machine is None:
+        return guest
+    return replace(guest, template=replace(guest.template, node=machine.node))
 
 
 def template_steps(template: Template, machine: Machine | None, *, has_image: bool) -> tuple[Step, ...]:
@@ -153,7 +160,7 @@ def template_steps(template: Template, machine: Machine | None, *, has_image: bo
 
 def made_from(machine: Machine) -> str:
     """Return what a template was made from; empty where it does not say, as those of earlier releases do not."""
-    lines = unquote(str(machine.config.get("description") or "")).splitlines()
+    lines = str(machine.config.get("description") or "").splitlines()
     return next((line.removeprefix(TEMPLATE_SOURCE) for line in lines if line.startswith(TEMPLATE_SOURCE)), "")
 
 
@@ -181,6 +188,11 @@ def guest_steps(guest: Guest, machine: Machine | None, *, move: bool = False) ->
     if machine.lock and steps:
         return (wait(machine),)
     return tuple(steps)
+
+
+def storage_of(machine: Machine) -> str:
+    """Return the storage that a machine's disk is on; empty where it has none."""
+    return str(machine.config.get(DISK, "")).partition(":")[0]
 
 
 def further_cards(machine: Machine) -> dict[str, str]:

@@ -4,12 +4,15 @@ from collections.abc import Iterable, Iterator
 
 from proxmox import rights, values
 from proxmox.desired import Cluster, Guest, Template
-from proxmox.plan import DISK, made_from
+from proxmox.plan import DISK, made_from, storage_of
 from proxmox.state import Machine, State, stranger
 
 
-def problems(cluster: Cluster, state: State) -> list[str]:
-    """Return a sentence for everything that makes the inventory impossible on this cluster."""
+def problems(cluster: Cluster, state: State, *, templates_serve: bool = True) -> list[str]:
+    """Return a sentence for everything that makes the inventory impossible on this cluster.
+
+    Without ``templates_serve``, new guests are copies of something else.
+    """
     found: list[str] = [*quorum(state), *lacking(cluster, state)]
     if found:  # what follows would only be its consequences: lists are shorter for who may not see all
         return found
@@ -18,7 +21,7 @@ def problems(cluster: Cluster, state: State) -> list[str]:
         found += identity(guest, state)
         if machine is None:
             found += _room(guest, state)
-            found += _template_reach(guest, state)
+            found += _template_reach(guest, state) if templates_serve else ()
             found += _addresses(guest, state)
             found += _nameless(guest, state)
         elif not state.is_off(machine.node):
@@ -204,7 +207,7 @@ def _template(template: Template, where: dict[str, str], state: State) -> Iterat
 
 
 def _template_reach(guest: Guest, state: State) -> Iterator[str]:
-    """Refuse to clone a template that is on an offline node, or from local storage to another node."""
+    """Refuse to clone a template that is on an offline node, or from or to local storage between two nodes."""
     template = guest.template
     machine = state.machines.get(template.vmid)
     if machine is not None and state.is_off(machine.node):
@@ -215,16 +218,21 @@ def _template_reach(guest: Guest, state: State) -> Iterator[str]:
         )
         return
     node = machine.node if machine else template.node
-    storage = template.storage
-    if machine and DISK in machine.config:
-        storage = values.properties(str(machine.config[DISK]), default="file")["file"].partition(":")[0]
-    seen = state.storages.get((node, storage))
-    if node != guest.node and seen is not None and not seen.shared:
+    storage = (storage_of(machine) if machine else "") or template.storage
+    if node == guest.node:
+        return
+    each = "give each node a template (proxmox_template_node, proxmox_template_vmid)"
+    if state.is_own(node, storage):
         yield (
             f"{guest.where['proxmox_template_node']}: template {template.name} is on {node}'s own storage "
             f"{storage}, from where {guest.name} on {guest.node} cannot be cloned: put it on shared storage "
-            "(proxmox_template_storage), or give each node a template (proxmox_template_node, "
-            "proxmox_template_vmid)"
+            f"(proxmox_template_storage), or {each}"
+        )
+    elif state.is_own(guest.node, guest.storage):
+        yield (
+            f"{guest.where['proxmox_template_node']}: template {template.name} is on {node}, and Proxmox clones "
+            f"nothing to another node's own storage, as {guest.storage} of {guest.name} on {guest.node} is: {each}, or "
+            "put the guest on shared storage (proxmox_storage)"
         )
 
 

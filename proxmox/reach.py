@@ -80,20 +80,22 @@ def strangers(guests: Iterable[Guest]) -> list[str]:
 
     A machine that takes or refuses a connection is there; one behind a packet filter that drops is not found.
     """
-    direct = [guest for guest in guests if guest.address is not None and not ssh.proxied(guest.access)]
-    if not direct:
+    known = [guest for guest in guests if guest.address is not None]
+    if not known:
         return []
-    with ThreadPoolExecutor(max_workers=min(_KNOCKS, len(direct))) as pool:
-        answers = pool.map(_answers, direct)
+    with ThreadPoolExecutor(max_workers=min(_KNOCKS, len(known))) as pool:
+        answers = pool.map(_answers, known)
     return [
         f"{guest.where['ansible_host']}: {guest.address} answers already though {guest.name} does not exist: find out "
         f"whose it is (`ip neighbour show {guest.address}`), or give {guest.name} another address"
-        for guest, there in zip(direct, answers, strict=True)
+        for guest, there in zip(known, answers, strict=True)
         if there
     ]
 
 
 def _answers(guest: Guest) -> bool:
+    if ssh.proxied(guest):
+        return False
     try:
         with socket.create_connection((str(guest.address), guest.access.port), timeout=_KNOCK_SECONDS):
             return True

@@ -251,8 +251,8 @@ def _access(host: Host, variables: Variables, problems: list[str]) -> Access | N
     else:
         usual = private.with_name(f"{private.name}.pub")
         file = _path(host, Path(named)) if named else usual
-        text = file.read_text().strip() if file.is_file() else None
-        if text is None and (private.exists() or file != usual):
+        text = _text(file, place, problems) if file.is_file() else None
+        if text is None and not file.is_file() and (private.exists() or file != usual):
             remedy = f"make it with `ssh-keygen -y -f {shown(private)}`"
             problems.append(f"{place}: the public key {shown(file)} does not exist: {remedy}")
     if text is not None and not private.exists():
@@ -260,7 +260,7 @@ def _access(host: Host, variables: Variables, problems: list[str]) -> Access | N
             f"{place}: the public key is there but {shown(private)} is not: put the private key back, or remove the "
             "public one too so that a new pair is made"
         )
-    if text is not None and not all(_is_public_key(line) for line in text.splitlines()):
+    if text is not None and not (text and all(_is_public_key(line) for line in text.splitlines())):
         problems.append(
             f"{place}: the SSH public key of {host.name} is none: it must read as `ssh-ed25519 AAAA… comment`"
         )
@@ -281,6 +281,14 @@ def _access(host: Host, variables: Variables, problems: list[str]) -> Access | N
         arguments=arguments,
         timeout=variables.ssh_timeout,
     )
+
+
+def _text(file: Path, place: str, problems: list[str]) -> str | None:
+    try:
+        return file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(f"{place}: {shown(file)} cannot be read as a public key ({error}): correct it, or its owner")
+        return None
 
 
 def _is_public_key(line: str) -> bool:
@@ -361,7 +369,13 @@ def _double_templates(guests: list[Guest]) -> Iterator[str]:
 
 def _path(host: Host, path: Path) -> Path:
     """Return the path; one that is not absolute is below the inventory's folder."""
-    return Path.resolve(host.folder / path.expanduser())
+    try:
+        return Path.resolve(host.folder / path.expanduser())
+    except RuntimeError:
+        raise ProvisionerError(
+            f"{shown(host.folder)}: {path} of {host.name} begins with the home of an account that this machine does "
+            "not have: write the path in full"
+        ) from None
 
 
 def _optional(host: Host, path: Path | None) -> Path | None:

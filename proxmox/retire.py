@@ -67,6 +67,8 @@ def _refusals(opened: Session, machine: Machine) -> list[str]:
         return [f"{what} is a template: `python -m proxmox template --prune` removes those that nothing needs"]
     if int(machine.config.get("protection") or 0):
         return [f"{what} is protected: lift the protection in its Options first, if it may really go"]
+    if machine.lock:
+        return [f"{what} is locked ({machine.lock}): wait for its task, or `qm unlock` it where none works on it"]
     if any(guest.vmid == machine.vmid and guest.name == machine.name for guest in opened.whole.guests):
         return [f"{what} is still in the inventory, the next apply would make it anew: take it out of hosts.yml first"]
     return []

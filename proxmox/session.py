@@ -78,9 +78,8 @@ def limited(cluster: Cluster, names: Sequence[str] | None, option: str = "--limi
         return cluster
     wanted = {name for given in names for name in given.split(",") if name}
     unknown = wanted - {guest.name for guest in cluster.guests}
-    if unknown:
-        there = ", ".join(guest.name for guest in cluster.guests)
-        raise ProvisionerError(f"{option}: {', '.join(sorted(unknown))} is no guest of this inventory: it has {there}")
+    if unknown or not wanted:
+        raise _no_guest(cluster, ", ".join(sorted(unknown)) or "an empty name", option)
     return dataclasses.replace(cluster, guests=tuple(guest for guest in cluster.guests if guest.name in wanted))
 
 
@@ -118,7 +117,15 @@ def writing(options: argparse.Namespace, whole: Cluster | None = None) -> Iterat
 
 def guest_of(cluster: Cluster, name: str) -> Guest:
     """Return a guest of the inventory by its name."""
-    return limited(cluster, [name], "GUEST").guests[0]
+    for guest in cluster.guests:
+        if guest.name == name:
+            return guest
+    raise _no_guest(cluster, name or "an empty name", "GUEST")
+
+
+def _no_guest(cluster: Cluster, names: str, option: str) -> ProvisionerError:
+    there = ", ".join(guest.name for guest in cluster.guests)
+    return ProvisionerError(f"{option}: {names} is no guest of this inventory: it has {there}")
 
 
 def machine_of(found: State, guest: Guest) -> Machine:

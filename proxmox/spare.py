@@ -4,7 +4,8 @@ What is found here can be overridden by ``--overcommit``: it is no fault of the 
 has to take knowingly.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from proxmox import placement
 from proxmox.desired import Cluster, Guest
@@ -12,13 +13,15 @@ from proxmox.placement import Load, Room
 from proxmox.state import State
 
 _OVERRIDE = "or take the risk with --overcommit"
+Disk = tuple[str, str, int]
+"""A disk that comes to a node: that node, its storage there, and its bytes."""
 
 
 def risks(cluster: Cluster, state: State, *, move: bool = False) -> list[str]:
     """Return a sentence with the figures for everything that is promised twice; ``move``: after guests were moved."""
     held = rooms(cluster, state, move=move)
     # What cannot be right at all has a sentence of its own; figures about it would only hide that.
-    return [*_overfull(held), *_apart(held), *_storages(cluster, state), *_spare(held)]
+    return [*_overfull(held), *_apart(held), *full(_coming(cluster, state, move=move), state), *_spare(held)]
 
 
 def rooms(cluster: Cluster, state: State, *, move: bool = False) -> dict[str, Room]:
@@ -80,21 +83,30 @@ def _apart(held: dict[str, Room]) -> Iterator[str]:
         yield f"guests of one function group stand too close: {close}: place them apart (proxmox_node), {_OVERRIDE}"
 
 
-def _storages(cluster: Cluster, state: State) -> Iterator[str]:
-    wanted: dict[tuple[str, str], int] = {}
+def _coming(cluster: Cluster, state: State, *, move: bool) -> Iterator[Disk]:
     for guest in cluster.guests:
-        storage = state.storages.get((guest.node, guest.storage))
-        if guest.vmid not in state.machines and storage is not None:
-            place = ("" if storage.shared else guest.node, guest.storage)
-            wanted[place] = wanted.get(place, 0) + (guest.size.disk << 30)
+        machine = state.machines.get(guest.vmid)
+        goes = move and machine is not None and machine.node != guest.node and state.is_own(guest.node, guest.storage)
+        if machine is None or goes:
+            yield disk(guest, guest.node)
+
+
+def disk(guest: Guest, node: str) -> Disk:
+    """Return what a guest's disk takes on the storage that it has on a node."""
+    return node, guest.storage, guest.size.disk << 30
+
+
+def full(coming: Iterable[Disk], state: State) -> Iterator[str]:
+    """Return a sentence with the figures for each storage that has no room for the disks that come."""
+    wanted: Counter[tuple[str, str]] = Counter()
+    for node, name, size in coming:
+        wanted["" if not state.is_own(node, name) else node, name] += size
     for (node, name), size in sorted(wanted.items()):
-        storage = next(
-            one for (on, called), one in sorted(state.storages.items()) if called == name and node in ("", on)
-        )
-        free = storage.size - storage.used
-        if storage.size and size > free:
+        seen = (one for (on, called), one in sorted(state.storages.items()) if called == name and node in ("", on))
+        storage = next(seen, None)
+        if storage is not None and storage.size and size > (free := storage.size - storage.used):
             yield (
-                f"storage {name}{f' of {node}' if node else ''}: the new guests' disks take {size >> 30} GiB and "
+                f"storage {name}{f' of {node}' if node else ''}: the disks that would come take {size >> 30} GiB and "
                 f"{max(0, free) >> 30} GiB are free: make room, set proxmox_storage, {_OVERRIDE}"
             )
 

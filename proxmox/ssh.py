@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import threading
+from functools import cache
 from typing import Any, Final
 
 from proxmox.desired import Access, Guest
@@ -17,6 +18,7 @@ _QUIETLY: Final[dict[str, Any]] = {
     "stdin": subprocess.DEVNULL,
     "capture_output": True,
     "text": True,
+    "errors": "replace",
     "env": {**os.environ, "LC_ALL": "C"},  # what it says is looked at
 }
 _known_hosts_lock = threading.Lock()
@@ -83,7 +85,7 @@ def log_in(guest: Guest, seconds: float) -> None:
     Raises :class:`NotYetError` where it may still come, :class:`ProvisionerError` where the host key is not the one
     that we know.
     """
-    if not proxied(guest.access):
+    if not proxied(guest):
         _greet(guest)
     guest.access.known_hosts.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
@@ -105,9 +107,23 @@ def log_in(guest: Guest, seconds: float) -> None:
     raise NotYetError(said[-200:] or f"the log-in ended with code {done.returncode}")
 
 
-def proxied(access: Access) -> bool:
-    """Tell whether guests are reached through another host, so that their ports cannot be asked from here."""
-    return any("proxy" in argument.lower() or argument == "-J" for argument in access.arguments)
+def proxied(guest: Guest) -> bool:
+    """Tell whether a guest is reached through another host, so that its ports cannot be asked from here.
+
+    The inventory may say so, or what ``ssh`` is configured with on this machine (ssh_config(5)).
+    """
+    return _goes_through_another(tuple(command(guest)))
+
+
+@cache
+def _goes_through_another(command: tuple[str, ...]) -> bool:
+    ssh, *arguments = command
+    try:
+        done = subprocess.run([ssh, "-G", *arguments], **_QUIETLY, timeout=30, check=False)  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired):
+        return False  # the log-in tells
+    words = (line.split(" ") for line in done.stdout.splitlines())
+    return any(key in {"proxyjump", "proxycommand"} and rest != ["none"] for key, *rest in words)
 
 
 def _greet(guest: Guest) -> None:

@@ -111,6 +111,11 @@ class State:
         """Tell whether a node is offline: its guests' configurations cannot be read, and soon their names neither."""
         return node in self.nodes and not self.nodes[node].online
 
+    def is_own(self, node: str, storage: str) -> bool:
+        """Tell whether a storage is a node's own, which the others do not see."""
+        one = self.storages.get((node, storage))
+        return one is not None and not one.shared
+
     def online(self) -> tuple[str, ...]:
         """Return the nodes that are online, sorted."""
         return tuple(sorted(name for name, node in self.nodes.items() if node.online))

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from proxmox import backups, calls, plan, preflight, schedule, session, spare
+from proxmox.backups import Archive
 from proxmox.errors import ProvisionerError, RefusedError, UnansweredError
 from proxmox.session import Session
 from proxmox.state import State, Storage
@@ -77,8 +78,10 @@ class Kept:
     too_old: float = _DAY + _BACKUP_SECONDS
     """The age in seconds at which a backup is a fault; without a schedule, that of a nightly one that failed once."""
     jobs: tuple[str, ...] = ()
+    unread: frozenset[str] = frozenset()
+    """The backup storages that cannot be read: nobody knows what they hold."""
     faults: tuple[str, ...] = ()
-    """What is wrong with the backup jobs."""
+    """What is wrong with the backup jobs and storages."""
 
 
 def status(options: argparse.Namespace) -> int:
@@ -125,7 +128,7 @@ def compose(opened: Session, found: State, kept: Kept, now: float | None = None)
         ),
         jobs=kept.jobs,
         strangers=strangers,
-        faults=(*_faults(opened, found, guests, strangers, kept.too_old), *kept.faults),
+        faults=(*_faults(opened, found, guests, strangers, kept), *kept.faults),
     )
 
 
@@ -174,17 +177,18 @@ def _state(found: State, vmid: int) -> str:
 
 
 def _faults(
-    opened: Session, found: State, guests: Iterable[GuestLine], strangers: Iterable[str], too_old: float
+    opened: Session, found: State, guests: Iterable[GuestLine], strangers: Iterable[str], kept: Kept
 ) -> Iterable[str]:
+    saved = {guest.name: guest.backup_storage for guest in opened.whole.guests}
     yield from preflight.quorum(found)
     yield from (f"node {name} is offline" for name, node in sorted(found.nodes.items()) if not node.online)
     for guest in guests:
         if guest.state != "running":
             yield f"{guest.name} ({guest.vmid} on {guest.node}) is {guest.state}"
         yield from (f"{guest.name} differs from the inventory: {text}" for text in guest.drift)
-        if guest.backup is None and opened.whole.guests[0].backup_storage:
+        if guest.backup is None and saved[guest.name] and saved[guest.name] not in kept.unread:
             yield f"{guest.name} has no backup: `python -m proxmox backup {guest.name}`"
-        elif guest.backup is not None and guest.backup > too_old:
+        elif guest.backup is not None and guest.backup > kept.too_old:
             yield f"the newest backup of {guest.name} is {age(guest.backup)} old"
     yield from (f"{one} carries this product's tag and is not in the inventory: retire it" for one in strangers)
     yield from spare.risks(opened.whole, found)
@@ -198,19 +202,23 @@ def _kept(opened: Session, found: State) -> Kept:
     except ProvisionerError as error:
         coming, faults = [], [*error.sentences, *faults]
     gaps = [later - earlier for earlier, later in pairwise(coming)]
+    shelves = {storage: backups.shelf(opened, found, storage) for storage in backups.storages(opened.whole)}
+    unread = {storage: why for storage, (_, why) in shelves.items() if why}
+    faults += [f"the backups on {storage} cannot be read: {why}" for storage, why in unread.items()]
     return Kept(
-        _backup_ages(opened, found),
+        _newest(archive for held, _ in shelves.values() for archive in held),
         _replication_ages(opened, found),
         max(gaps, default=_DAY) + _BACKUP_SECONDS,
         tuple(schedule.lines(opened.whole, listed)),
+        frozenset(unread),
         tuple(faults),
     )
 
 
-def _backup_ages(opened: Session, found: State) -> dict[int, float]:
+def _newest(archives: Iterable[Archive]) -> dict[int, float]:
     newest: dict[int, float] = {}
-    for backup in backups.archives(opened, found):
-        newest[backup.vmid] = max(backup.made, newest.get(backup.vmid, 0.0))
+    for archive in archives:
+        newest[archive.vmid] = max(archive.made, newest.get(archive.vmid, 0.0))
     return newest
 
 

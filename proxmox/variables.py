@@ -167,7 +167,9 @@ class Variables(BaseModel):
     template_name: HostName = Field("centralino-debian-13", description="The template's name.")
     template_node: HostName = Field(description="Node that the template is made on.")
     template_storage: Id | None = Field(
-        None, description="Storage of its disk; default: proxmox_storage. Shared, if guests are on other nodes."
+        None,
+        description="Storage of its disk; default: proxmox_storage. Shared, if guests are on other nodes, and then "
+        "proxmox_storage too.",
     )
     template_image_url: str = Field(
         pattern=r"^https?://\S+/[A-Za-z0-9][A-Za-z0-9_.-]*\.(qcow2|raw|vmdk)$",

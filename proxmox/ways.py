@@ -1,13 +1,13 @@
 """How each guest of a dead node comes back: the quickest way that works, and what is lost by it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from proxmox import adopt, backups, calls, converge, placement, spare, takeover
+from proxmox import adopt, backups, calls, converge, placement, plan, spare, takeover
 from proxmox.backups import Archive
 from proxmox.desired import Guest
-from proxmox.errors import ProvisionerError, RefusedError, UnansweredError
+from proxmox.errors import ProvisionerError
 from proxmox.session import Session
 from proxmox.state import Machine, State
 
@@ -57,22 +57,12 @@ def decide(opened: Session, found: State, node: str, began: float) -> list[Rescu
     # What a run that was cut off has given to HA may be on a living node by now, and nobody starts it there.
     displaced = _displaced(opened, found, node)
     lost = [guest for guest in opened.whole.guests if guest.vmid in there or guest in displaced]
-    rooms = {name: one for name, one in spare.rooms(opened.whole, found).items() if name != node}
-    targets = placement.place([spare.load(guest, found) for guest in lost], rooms)
-    if targets is None:
-        if not opened.options.overcommit:
-            short = placement.shortages({**rooms, node: placement.Room(0, 0, [spare.load(one, found) for one in lost])})
-            reason = next((one.reason for one in short if one.node == node), "they do not fit")
-            raise ProvisionerError(
-                f"the other nodes cannot hold what {node} lost: {reason}: shut down what can be spared, or "
-                "squeeze them in with --overcommit"
-            )
-        targets = {guest.name: min(spare.candidates(guest, found), default="") for guest in lost}
+    rooms, targets = _places(opened, found, node, lost)
     taken = _taken(opened, found, node)
     adopted = [(guest, on) for guest, on in _adopted(opened, found, node) if found.nodes[on].online]
     replicas = _replicas(opened, [*lost, *taken])
     shelves = _Shelves(opened, found, node)
-    next_free = max(found.machines, default=100) + 1
+    next_free = backups.free_vmid(opened.whole, found)
     rescues = []
     for guest in lost:
         copy, schedule = _copy(opened, guest, found), ""
@@ -93,6 +83,10 @@ def decide(opened: Session, found: State, node: str, began: float) -> list[Rescu
             own = shelves.newest(guest)
             way, age, vmid = (Way.BACKUP, began - own.made, next_free) if own else (Way.CLONE, None, next_free)
             next_free += 1
+            if own is None:
+                guest, target, error = _mould(opened, found, guest, target, rooms)  # noqa: PLW2901
+            elif target not in backups.reached_from(found, own):
+                target = own.node
         rescues.append(Rescue(guest, way, target, vmid, age, own, schedule, frozenset(living), error=error))
     for guest in taken:
         way, age = (Way.SHARED_TAKEN, 0.0) if _is_shared(guest, found, node) else (Way.REPLICA_TAKEN, None)
@@ -104,6 +98,57 @@ def decide(opened: Session, found: State, node: str, began: float) -> list[Rescu
         schedule = replicas.get(guest.vmid, {}).get(on, "as its job says")
         rescues.append(Rescue(guest, way, on, guest.vmid, age, schedule=schedule, replicas=frozenset({on})))
     return rescues
+
+
+def _places(
+    opened: Session, found: State, dead: str, lost: list[Guest]
+) -> tuple[dict[str, placement.Room], dict[str, str]]:
+    """Return a node for each lost guest, and the living nodes with what is and will be on them."""
+    rooms = {name: one for name, one in spare.rooms(opened.whole, found).items() if name != dead}
+    targets = placement.place([spare.load(guest, found) for guest in lost], rooms)
+    if targets is None:
+        if not opened.options.overcommit:
+            short = placement.shortages({**rooms, dead: placement.Room(0, 0, [spare.load(one, found) for one in lost])})
+            reason = next((one.reason for one in short if one.node == dead), "they do not fit")
+            raise ProvisionerError(
+                f"the other nodes cannot hold what {dead} lost: {reason}: shut down what can be spared, or "
+                "squeeze them in with --overcommit"
+            )
+        targets = {guest.name: min(spare.candidates(guest, found), default="") for guest in lost}
+    for guest in lost:
+        if targets[guest.name]:
+            rooms[targets[guest.name]].loads.append(spare.load(guest, found))
+    return rooms, targets
+
+
+def _mould(
+    opened: Session, found: State, guest: Guest, target: str, rooms: dict[str, placement.Room]
+) -> tuple[Guest, str, str]:
+    """Return a guest with a template that is alive, and the node where it can be made from that: ``target``, if it can.
+
+    What the dead node has of templates is lost with it, and nothing is cloned to or from another node's own storage.
+    The last part says why a guest cannot be made anew anywhere.
+    """
+    there = ((one, found.machines.get(one.vmid)) for one in opened.whole.templates)
+    alive = [(one, found_one) for one, found_one in there if found_one and found_one.template and found_one.config]
+    alive.sort(key=lambda pair: pair[0] != guest.template)
+    load = spare.load(guest, found)
+    if target:
+        rooms[target].loads.remove(load)
+    for node in sorted(load.candidates & rooms.keys(), key=lambda name: (name != target, -rooms[name].free, name)):
+        if node != target and not rooms[node].takes(load) and not opened.options.overcommit:
+            continue
+        for template, machine in alive:
+            places = ((machine.node, plan.storage_of(machine)), (node, guest.storage))
+            if machine.node == node or not any(found.is_own(*place) for place in places):
+                rooms[node].loads.append(load)
+                return replace(guest, template=replace(template, node=machine.node)), node, ""
+    why = (
+        f"{guest.name}: it would be made anew, and no golden template that is alive can be cloned to a node with room "
+        f"for it: make one on such a node (proxmox_template_node and proxmox_template_vmid of {guest.name}, then "
+        "`python -m proxmox template`), then run again"
+    )
+    return guest, target, why
 
 
 class _Shelves:
@@ -140,16 +185,8 @@ class _Shelves:
 
     def _on(self, storage: str) -> tuple[list[Archive], str]:
         if storage not in self._read:
-            self._read[storage] = self._ask(storage)
+            self._read[storage] = backups.shelf(self._opened, self._found, storage)
         return self._read[storage]
-
-    def _ask(self, storage: str) -> tuple[list[Archive], str]:
-        if not backups.readers(self._found, storage):
-            return [], "no node that is online sees it"
-        try:
-            return backups.on_storage(self._opened, self._found, storage), ""
-        except (RefusedError, UnansweredError) as error:
-            return [], error.sentences[0]
 
 
 def _is_shared(guest: Guest, found: State, dead: str) -> bool:

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -20,6 +21,8 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 LOGS = CHECKOUT / ".build" / "log"
 REPORT_EVERY = 30.0
 """Seconds between progress lines where there is no terminal to redraw."""
+PATIENCE = 30.0
+"""Seconds that an interrupted command is given to end by itself."""
 
 console = Console(highlight=False)
 _running: list[subprocess.Popen[str]] = []
@@ -73,7 +76,9 @@ class Stage:
         try:
             self._watch(self._process)
         except KeyboardInterrupt:
-            self._process.wait(30)  # the terminal sent it the same signal
+            # The terminal sent it the same signal; what does not heed it is ended at the end of all.
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(PATIENCE)
             raise
         self._reader.join()
         code = self._process.returncode

@@ -43,6 +43,11 @@ def quorate(store: Store) -> bool:
     return 2 * sum(name not in store.cluster.lost for name in store.nodes) > len(store.nodes)
 
 
+def manages(store: Store, vmid: int) -> bool:
+    """Tell whether requests to start a guest are HA's to carry out: not of one that it ignores."""
+    return str(store.cluster.ha.get(f"vm:{vmid}", {}).get("state", "ignored")) != "ignored"
+
+
 def ghost(store: Store, guest: Guest) -> bool:
     """Tell whether a dead node's guest still shows as running."""
     since = store.cluster.lost.get(guest.node)
@@ -73,9 +78,15 @@ class Manager:
         self._runtime = runtime
         self._seen: dict[int, float] = {}
         self._due: dict[int, float] = {}
-        """When the node that a guest was recovered to starts it."""
+        """When its node starts a guest that was recovered to it, or that somebody wants to run."""
         self._stopped: set[int] = set()
         """What is disabled and came to rest: it alone is not relocated when its node fails (ha-manager(1))."""
+
+    def ask_to_start(self, guest: Guest) -> None:
+        """Note that a managed guest shall run; its node starts it in a later round."""
+        self._store.cluster.ha[f"vm:{guest.vmid}"]["state"] = "started"
+        self._due.setdefault(guest.vmid, time.time() + LRM_SECONDS)
+        self._store.save()
 
     async def lose(self, node: str) -> None:
         """Take a node's power away: its guests stop at once."""

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from lab.errors import LabError
-from lab.proxmox import config, disks
+from lab.proxmox import config, crm, disks
 from lab.proxmox.api.call import Call, method
 from lab.proxmox.api.status import summary
 from lab.proxmox.errors import ApiError, TaskError
@@ -31,10 +31,18 @@ async def current(call: Call) -> dict[str, Any]:
 
 @method("POST", "/nodes/{node}/qemu/{vmid}/status/start")
 async def start(call: Call) -> str:
-    """Start a guest."""
+    """Start a guest; of one that HA manages, HA is only asked to, and the task is OK at once."""
     guest = call.guest()
     if guest.is_template:
         raise ApiError(500, "you can't start a vm if it's a template")
+
+    async def ask(task: Task) -> None:
+        task.log.append(f"Requesting HA start for VM {guest.vmid}")
+        if not await call.is_running(guest.vmid):
+            call.manager.ask_to_start(guest)
+
+    if crm.manages(call.store, guest.vmid):
+        return call.start_task("hastart", guest.vmid, ask)
 
     async def work(task: Task) -> None:
         config.check_lock(guest)

@@ -21,8 +21,7 @@ from proxmox.api import Api
 from tests.contract.proxmox import killable
 from tests.inventory import Inventory
 from tests.stand_in import StandIn
-from tests.unit.proxmox.test_failover import localise
-from tests.unit.proxmox.test_operations import Cli
+from tests.unit.proxmox.test_operations import Cli, localise
 
 WORDS = {595: "No route to host", 596: "Connection timed out", 597: "Broken pipe", 599: "Too many redirections"}
 Once = Callable[[str], None]

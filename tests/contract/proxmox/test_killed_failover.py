@@ -5,7 +5,8 @@ from collections import Counter
 import pytest
 
 from tests.contract.proxmox.scenes import ALL, Check, Prepare, Scene, kill_at_each_moment
-from tests.unit.proxmox.test_failover import localise, replicate, take_over
+from tests.unit.proxmox.test_failover import replicate, take_over
+from tests.unit.proxmox.test_operations import localise
 
 
 def shared(scene: Scene) -> Check:

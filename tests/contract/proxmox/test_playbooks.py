@@ -5,6 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from lab.proxmox import layout
 from proxmox import cli
 from tests.inventory import Inventory
 from tests.stand_in import StandIn
@@ -36,6 +39,19 @@ def test_a_guest_is_moved(ops: Cli, stand_in: StandIn, at_stand_in: Inventory) -
     assert stand_in.store.cluster.guests[101].node == "pve2"
     code, said = play(at_stand_in, "migrate", "-e", "guest=pbx01", "-e", "node=pve2")
     assert (code, "changed=0" in said) == (0, True), said
+
+
+def test_a_risk_is_taken_by_whoever_says_so(
+    ops: Cli, stand_in: StandIn, at_stand_in: Inventory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ops("backup", "pbx01")[0] == 0
+    small = {name: layout.Node(name, node.number, node.address, memory=6 << 30) for name, node in layout.NODES.items()}
+    monkeypatch.setattr(layout, "NODES", small)
+    del stand_in
+    code, said = play(at_stand_in, "drill", "--limit", "pbx01", "--check")
+    assert (code != 0, "take the risk with --overcommit" in said) == (True, True), said
+    code, said = play(at_stand_in, "drill", "--limit", "pbx01", "-e", "overcommit=true")
+    assert (code, "changed=1" in said) == (0, True), said
 
 
 def test_backups_are_scheduled(ops: Cli, stand_in: StandIn, at_stand_in: Inventory) -> None:

@@ -298,7 +298,7 @@ def test_a_move_that_fails_leaves_the_guest_where_it_was(over: Cli, two: Two, mo
     with monkeypatch.context() as patch:
         patch.setattr(layout, "STORAGES", full)
         code, _, wrong = over()
-        assert (code, "storage shared: the new guests' disks take" in wrong) == (1, True)
+        assert (code, "storage shared: the disks that would come take" in wrong) == (1, True)
         code, _, wrong = over("--overcommit")
     assert (code, nodes(two.new), nodes(two.old)) == (1, {}, OLD)
     assert "not enough free space" in wrong

@@ -10,8 +10,8 @@ from proxmox import adopt, calls
 from proxmox.adopt import Bond, Lost
 from tests.inventory import Inventory
 from tests.stand_in import StandIn
-from tests.unit.proxmox.test_failover import late_ha, localise, quick_nodes, replicate
-from tests.unit.proxmox.test_operations import Cli, ops, quick
+from tests.unit.proxmox.test_failover import late_ha, quick_nodes, replicate
+from tests.unit.proxmox.test_operations import Cli, localise, ops, quick
 
 __all__ = ["late_ha", "ops", "quick", "quick_nodes"]
 

@@ -284,7 +284,7 @@ def test_a_storage_without_room(
     monkeypatch.setitem(layout.STORAGES, "shared", small)
     at_stand_in.write()
     sentence = refused(capsys)
-    assert "storage shared: the new guests' disks take 192 GiB and 100 GiB are free: make room" in sentence
+    assert "storage shared: the disks that would come take 192 GiB and 100 GiB are free: make room" in sentence
     assert stand_in.written() == []
 
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from lab.proxmox import crm, layout
+from lab.proxmox import crm, disks, layout
 from lab.proxmox.state import Guest
+from tests.inventory import Inventory
 from tests.stand_in import StandIn
 from tests.unit.proxmox.test_operations import Cli, add_second_card, ops, quick
 
@@ -44,6 +45,13 @@ def test_a_backup_by_hand_removes_no_other(ops: Cli, stand_in: StandIn, monkeypa
     assert ops("backup", "pbx01")[0] == 0
     left = {volume.volid for volume in volumes.values() if volume.content == "backup"}
     assert (len(left), left > {volume.volid for volume in nightly}) == (4, True)
+
+
+def test_one_guest_that_cannot_be_backed_up_is_named_and_the_others_are(ops: Cli, stand_in: StandIn) -> None:
+    stand_in.store.cluster.guests[121].config["lock"] = "backup"  # the first one, by somebody else's job
+    code, said, wrong = ops("backup")
+    assert (code, "cti01: backing up: the task on pve2 failed: VM is locked (backup)" in wrong) == (1, True), wrong
+    assert [line.partition(":")[0] for line in said.splitlines()] == ["pbx01", "web01", "changed=true"]
 
 
 def test_vzdump_that_says_ok_and_does_nothing_is_found_out(
@@ -102,6 +110,33 @@ def test_a_drill_takes_the_node_with_the_most_room_and_no_room_that_is_promised(
     assert (code, stand_in.written()) == (1, [])
     assert "drill of web01: node pve2 has 8192 MiB of memory free and web01 takes 16384: make room" in wrong
     assert ops("drill", "web01", "--overcommit")[0] == 0
+
+
+def test_a_backup_on_a_nodes_own_storage_is_restored_there_alone(
+    ops: Cli, stand_in: StandIn, at_stand_in: Inventory
+) -> None:
+    at_stand_in.hosts["pbx01"]["proxmox_backup_storage"] = "local"
+    assert ops("backup", "pbx01")[0] == 0
+    stand_in.written()
+    wrong = ops("restore", "pbx01", "--to", "pve2")[2]
+    assert "--to: node pve2 does not see local:backup/" in wrong
+    assert (wrong.endswith(": name one of pve1\n"), stand_in.written()) == (True, [])
+    assert ops("restore", "pbx01", "--to", "pve1")[0] == 0
+
+
+@pytest.mark.parametrize("command", ["drill", "restore"])
+def test_a_copy_goes_to_no_full_storage(
+    ops: Cli, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    assert ops("backup", "pbx01")[0] == 0
+    used = disks.used(stand_in.store.cluster, layout.STORAGES["shared"], "pve1")
+    nearly = dataclasses.replace(layout.STORAGES["shared"], size=used + (20 << 30))
+    monkeypatch.setitem(layout.STORAGES, "shared", nearly)
+    stand_in.written()
+    code, _, wrong = ops(command, "pbx01")
+    assert (code, stand_in.written()) == (1, []), wrong
+    assert "storage shared: the disks that would come take 32 GiB and 20 GiB are free: make room" in wrong
+    assert ops(command, "pbx01", "--overcommit")[0] == 0
 
 
 def test_a_drill_that_fails_says_so_and_leaves_nothing(

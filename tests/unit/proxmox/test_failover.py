@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from lab.paths import CHECKOUT
-from lab.proxmox import crm, disks
+from lab.proxmox import crm
 from proxmox import converge, probes, reach
 from proxmox.desired import Guest
 from tests.inventory import Inventory
 from tests.stand_in import StandIn
-from tests.unit.proxmox.test_operations import Cli, ops, quick
+from tests.unit.proxmox.test_operations import Cli, localise, ops, quick
 
 __all__ = ["ops", "quick"]
 
@@ -39,19 +39,6 @@ def quick_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
         ("LRM_SECONDS", 0.1),
     ):
         monkeypatch.setattr(crm, name, seconds)
-
-
-def localise(stand_in: StandIn, files: Inventory, vmid: int = 101) -> None:
-    """Put a guest's disks on its node's own storage."""
-    guest = stand_in.store.cluster.guests[vmid]
-    for volume in list(disks.of_guest(stand_in.store.cluster, guest)):
-        disks.remove_volume(stand_in.store.cluster, guest.node, volume.volid)
-        volume.volid, volume.node = volume.volid.replace("shared:", "local-lvm:"), guest.node
-        stand_in.store.cluster.volumes[f"{guest.node}/{volume.volid}"] = volume
-    guest.config |= {
-        key: text.replace("shared:", "local-lvm:") for key, text in guest.config.items() if isinstance(text, str)
-    }
-    files.hosts["pbx01"]["proxmox_storage"] = "local-lvm"
 
 
 def replicate(stand_in: StandIn, target: str) -> None:
@@ -178,6 +165,33 @@ def test_from_a_backup_it_comes_back_once_whatever_returns(ops: Cli, stand_in: S
     assert ops("plan")[0] == 0
 
 
+def test_from_a_backup_on_a_nodes_own_storage_it_comes_back_there(
+    ops: Cli, stand_in: StandIn, at_stand_in: Inventory
+) -> None:
+    """No other node sees it, whichever has the more room."""
+    at_stand_in.hosts["pbx01"]["proxmox_backup_storage"] = "local"
+    localise(stand_in, at_stand_in)
+    for name, node in (("cti01", "pve3"), ("pbx01", "pve3")):
+        assert ops("migrate", name, "--to", node, "--overcommit")[0] == 0
+    assert ops("backup", "pbx01")[0] == 0
+    assert ops("migrate", "pbx01", "--to", "pve1")[0] == 0
+    stand_in.lose("pve1")
+    code, said, wrong = ops("failover", "pve1", "--it-is-off")
+    assert (code, "pbx01: newest backup; 9001 on pve3" in said) == (0, True), wrong
+
+
+def test_its_new_number_is_none_that_the_inventory_gives_to_a_guest_to_come(
+    ops: Cli, stand_in: StandIn, at_stand_in: Inventory
+) -> None:
+    localise(stand_in, at_stand_in)
+    assert ops("backup", "pbx01")[0] == 0
+    at_stand_in.hosts["pbx02"] = {"ansible_host": "198.18.0.12", "proxmox_node": "pve2", "proxmox_vmid": 9001}
+    at_stand_in.groups["pbx"] = ["pbx01", "pbx02"]
+    stand_in.lose("pve1")
+    code, said, wrong = ops("failover", "pve1", "--it-is-off")
+    assert (code, "pbx01: newest backup; 9002 on pve" in said) == (0, True), wrong
+
+
 def test_without_disk_and_backup_it_is_made_anew(ops: Cli, stand_in: StandIn, at_stand_in: Inventory) -> None:
     assert ops("migrate", "pbx01", "--to", "pve2")[0] == 0
     localise(stand_in, at_stand_in)
@@ -191,6 +205,35 @@ def test_without_disk_and_backup_it_is_made_anew(ops: Cli, stand_in: StandIn, at
     assert "lost all of its data (RPO)" in said
     assert "playbooks/converge.yml --limit pbx01" in said
     assert "not of this inventory and not brought back: cti01 (121)" in said
+
+
+def test_it_is_made_anew_where_a_template_is_that_lives(ops: Cli, stand_in: StandIn, at_stand_in: Inventory) -> None:
+    """Disks on nodes' own storages, so that each node has its template, and the dead one's went with it."""
+    at_stand_in.settings |= {
+        "proxmox_storage": "local-lvm",
+        "proxmox_template_node": "{{ proxmox_node }}",
+        "proxmox_template_vmid": "{{ 9010 + proxmox_node[-1] | int }}",
+    }
+    del at_stand_in.settings["proxmox_backup_storage"], at_stand_in.hosts["cti01"], at_stand_in.groups["cti"]
+    assert ops("template")[0] == 0  # on pve1 and pve3
+    localise(stand_in, at_stand_in)
+    stand_in.lose("pve1")
+    stand_in.written()
+    code, said, wrong = ops("failover", "pve1", "--it-is-off")
+    assert (code, "pbx01: made anew from the golden image; 9014 on pve3" in said) == (0, True), wrong
+    assert "POST /nodes/pve3/qemu/9013/clone" in stand_in.written()
+    assert stand_in.machines.running[9014]
+
+
+def test_without_a_template_that_lives_it_waits_for_one(ops: Cli, stand_in: StandIn, at_stand_in: Inventory) -> None:
+    localise(stand_in, at_stand_in)
+    at_stand_in.settings["proxmox_template_storage"] = "shared"
+    del at_stand_in.settings["proxmox_backup_storage"]
+    stand_in.lose("pve1")
+    stand_in.written()
+    wrong = ops("failover", "pve1", "--it-is-off")[2]
+    assert "pbx01: it would be made anew, and no golden template that is alive can be cloned" in wrong
+    assert stand_in.written() == []
 
 
 def cut_off(ops: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,6 +304,14 @@ def hook(files: Inventory, code: int) -> None:
     program.write_text(f"#!/bin/sh\necho $1 >{files.folder}/asked\necho chassis power is on >&2\nexit {code}\n")
     program.chmod(0o755)
     files.settings["proxmox_fence_hook"] = ".secrets/prove"
+
+
+def test_a_hook_may_say_what_it_says_in_any_encoding(ops: Cli, stand_in: StandIn, at_stand_in: Inventory) -> None:
+    stand_in.lose("pve1")
+    hook(at_stand_in, 1)
+    program = at_stand_in.secrets / "prove"
+    program.write_text(program.read_text().replace("echo chassis power is on", "printf 'Netzteil l\\344uft'"))
+    assert "does not prove that pve1 is off (Netzteil l\ufffduft)" in ops("failover", "pve1")[2]
 
 
 def test_nothing_is_begun_without_a_proof(ops: Cli, stand_in: StandIn, at_stand_in: Inventory) -> None:

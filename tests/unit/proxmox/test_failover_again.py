@@ -9,8 +9,8 @@ from proxmox import adopt, calls
 from proxmox.api import Api
 from tests.inventory import Inventory
 from tests.stand_in import StandIn
-from tests.unit.proxmox.test_failover import localise, quick_nodes, replicate
-from tests.unit.proxmox.test_operations import Cli, ops, quick
+from tests.unit.proxmox.test_failover import quick_nodes, replicate
+from tests.unit.proxmox.test_operations import Cli, localise, ops, quick
 from tests.unit.proxmox.test_schedule import wait_for
 
 __all__ = ["ops", "quick", "quick_nodes"]

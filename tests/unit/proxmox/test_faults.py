@@ -8,7 +8,7 @@ import pytest
 
 from lab.proxmox import auth, disks
 from lab.proxmox.errors import TaskError
-from lab.proxmox.state import Config, Guest
+from lab.proxmox.state import Config, Guest, Task
 from proxmox import cli
 from proxmox.api import Api
 from proxmox.calls import Call
@@ -102,6 +102,17 @@ def test_what_breaks_in_the_middle_is_told_and_taken_up(
     assert (made["download"], made["qmcreate"], made["qmtemplate"], made["qmclone"]) == (1, 1, 1, 3)
     assert set(stand_in.store.cluster.guests) == {101, 121, 131, 9000}
     assert all(stand_in.machines.running[vmid] for vmid in (101, 121, 131))
+
+
+def test_a_console_that_somebody_looks_at_holds_nothing_up(
+    at_stand_in: Inventory, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its task runs for as long as the browser's window is open."""
+    at_stand_in.write()
+    monkeypatch.setattr("proxmox.session.EARLIER_TASKS_SECONDS", 0.3)
+    upid = "UPID:pve1:00000001:00000001:69000000:vncproxy:101:root@pam:"
+    stand_in.store.cluster.tasks.append(Task(upid, "pve1", "vncproxy", "101", "root@pam", 1, 1, 0x69000000))
+    assert cli.main(["apply", "-i", "cluster"]) == 0
 
 
 def taken(stand_in: StandIn, vmid: int) -> Config:

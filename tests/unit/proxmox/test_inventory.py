@@ -273,6 +273,23 @@ def test_a_private_key_without_its_public_half(files: Inventory) -> None:
 
 
 @pytest.mark.parametrize(
+    ("content", "says"),
+    [(b"", "must read as `ssh-ed25519"), (b"\xff\xfe\x00", "id_ed25519.pub cannot be read as a public key")],
+)
+def test_a_public_key_that_is_none(files: Inventory, content: bytes, says: str) -> None:
+    """As a full disk leaves it, or the file of another program."""
+    files.write()
+    (files.secrets / "ssh/id_ed25519.pub").write_bytes(content)
+    with pytest.raises(ProvisionerError, match=re.escape(says)):
+        reader.read(inventory.load("cluster"))
+
+
+def test_a_home_that_nobody_has(files: Inventory) -> None:
+    files.settings["proxmox_ssh_private_key"] = "~nobody-at-all/id_ed25519"
+    assert "~nobody-at-all/id_ed25519 of cti01 begins with the home of an account" in refusal(files)[0]
+
+
+@pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (["plan", "-i", "nowhere"], "nowhere: there is no such inventory"),
@@ -290,6 +307,15 @@ def test_one_sentence_and_no_traceback(
     said = capsys.readouterr().err
     assert says in said
     assert "Traceback" not in said
+
+
+def test_a_file_in_a_folders_place_is_a_sentence(files: Inventory, capsys: pytest.CaptureFixture[str]) -> None:
+    files.settings["proxmox_journal"] = ".secrets/ssh"
+    files.write()
+    assert cli.main(["apply", "-i", "cluster"]) == 1
+    said = capsys.readouterr().err
+    assert (said.startswith("proxmox: "), said.count("\n")) == (True, 1), said
+    assert "/cluster/.secrets/ssh: Is a directory: correct its name" in said
 
 
 def test_yaml_that_is_none(files: Inventory, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """Moving, copying, retiring and looking, against the lab's stand-in: what happens, and what is refused."""
 
+import dataclasses
 import json
 import re
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from lab.proxmox import crm, disks, layout
-from lab.proxmox.state import Grant
+from lab.proxmox.state import Grant, Volume
 from proxmox import cli, values
 from tests.inventory import Inventory
 from tests.stand_in import StandIn
@@ -73,16 +74,48 @@ def test_a_guest_is_moved_as_it_runs_and_comes_home(ops: Cli, stand_in: StandIn)
     assert ops("migrate", "pbx01")[1] == "pbx01 is on pve1 already\nchanged=false\n"
 
 
+def localise(stand_in: StandIn, files: Inventory, vmid: int = 101) -> None:
+    """Put a guest's disks on its node's own storage."""
+    guest = stand_in.store.cluster.guests[vmid]
+    for volume in list(disks.of_guest(stand_in.store.cluster, guest)):
+        disks.remove_volume(stand_in.store.cluster, guest.node, volume.volid)
+        volume.volid, volume.node = volume.volid.replace("shared:", "local-lvm:"), guest.node
+        stand_in.store.cluster.volumes[f"{guest.node}/{volume.volid}"] = volume
+    guest.config |= {
+        key: text.replace("shared:", "local-lvm:") for key, text in guest.config.items() if isinstance(text, str)
+    }
+    files.hosts["pbx01"]["proxmox_storage"] = "local-lvm"
+
+
 def test_a_guest_with_local_disks_is_moved_with_them(ops: Cli, stand_in: StandIn, at_stand_in: Inventory) -> None:
-    for volume in list(disks.of_guest(stand_in.store.cluster, stand_in.store.cluster.guests[101])):
-        disks.remove_volume(stand_in.store.cluster, "pve1", volume.volid)
-        volume.volid, volume.node = volume.volid.replace("shared:", "local-lvm:"), "pve1"
-        stand_in.store.cluster.volumes[f"pve1/{volume.volid}"] = volume
-    config = stand_in.store.cluster.guests[101].config
-    config |= {key: value.replace("shared:", "local-lvm:") for key, value in config.items() if isinstance(value, str)}
-    at_stand_in.hosts["pbx01"]["proxmox_storage"] = "local-lvm"
+    localise(stand_in, at_stand_in)
     assert ops("migrate", "pbx01", "--to", "pve3")[0] == 0
     assert "pve3/local-lvm:vm-101-disk-0" in stand_in.store.cluster.volumes
+
+
+@pytest.mark.parametrize("arguments", [("migrate", "pbx01", "--to", "pve3"), ("evacuate", "pve1"), ("apply", "--move")])
+def test_a_disk_goes_to_no_full_storage(
+    ops: Cli,
+    stand_in: StandIn,
+    at_stand_in: Inventory,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    arguments: tuple[str, ...],
+) -> None:
+    """A pool that promises more than it has would stop whoever else is on it."""
+    localise(stand_in, at_stand_in)
+    if arguments[0] == "apply":
+        at_stand_in.hosts["pbx01"]["proxmox_node"], at_stand_in.hosts["web01"]["proxmox_node"] = "pve3", "pve1"
+    small = dataclasses.replace(layout.STORAGES["local-lvm"], size=40 << 30)
+    monkeypatch.setitem(layout.STORAGES, "local-lvm", small)
+    for node in ("pve2", "pve3"):
+        theirs = Volume("local-lvm:vm-500-disk-0", node, 20 << 30, "images", "raw", 0.0, 500)
+        stand_in.store.cluster.volumes[f"{node}/{theirs.volid}"] = theirs
+    stand_in.written()
+    code, _, wrong = ops(*arguments)
+    assert (code, stand_in.written()) == (1, []), wrong
+    assert "the disks that would come take 32 GiB and 20 GiB are free" in wrong
+    assert ops(*arguments, "--overcommit")[0] == 0
 
 
 def test_a_migration_under_ha_is_not_believed(ops: Cli, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,6 +140,10 @@ async def _refuse(*_: Any, **__: Any) -> None:
     ("arguments", "said"),
     [
         (("migrate", "pbx09"), "GUEST: pbx09 is no guest of this inventory: it has cti01, pbx01, web01"),
+        (("migrate", "pbx01,web01", "--to", "pve2"), "GUEST: pbx01,web01 is no guest of this inventory"),
+        (("restore", ""), "GUEST: an empty name is no guest of this inventory: it has cti01, pbx01, web01"),
+        (("drill", ""), "GUEST: an empty name is no guest"),
+        (("apply", "--limit", ""), "--limit: an empty name is no guest"),
         (("migrate", "pbx01", "--to", "pve9"), "--to: pve9 is not a node of the cluster: it has pve1, pve2, pve3"),
         (("evacuate", "pve9"), "pve9 is not a node of the cluster"),
         (("retire", "mailserver"), "mailserver: no machine of the cluster has this name"),
@@ -155,6 +192,36 @@ def test_a_twin_has_a_name_a_card_and_an_address_of_its_own(
     assert ops("plan")[0] == 0
     assert "exists already on pve2" in ops("clone", "pbx01", "--as", "pbx02")[2]
     assert "is the guest itself" in ops("clone", "pbx01", "--as", "pbx01")[2]
+
+
+def test_a_guest_is_cloned_from_where_its_template_is(ops: Cli, stand_in: StandIn, at_stand_in: Inventory) -> None:
+    """Somebody has moved it off the node that the inventory names, as for that node's end."""
+    crm.move(stand_in.store, stand_in.store.cluster.guests[9000], "pve3")
+    with_twin(at_stand_in)
+    assert "= template centralino-debian-13 (9000 on pve3)" in ops("plan")[1]
+    stand_in.written()
+    code, _, wrong = ops("apply")
+    assert (code, stand_in.written()[0]) == (0, "POST /nodes/pve3/qemu/9000/clone"), wrong
+    assert guests(stand_in)["pbx02"] == "pve2"
+
+
+def test_a_copy_goes_to_no_other_nodes_own_storage(
+    ops: Cli, stand_in: StandIn, at_stand_in: Inventory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Proxmox refuses that, whatever storage the original is on; on one node it needs no template there."""
+    monkeypatch.setattr("proxmox.reach.reach", lambda *_: None)
+    with_twin(at_stand_in)
+    at_stand_in.hosts["pbx02"]["proxmox_storage"] = "local-lvm"
+    at_stand_in.settings["proxmox_template_storage"] = "shared"
+    stand_in.written()
+    wrong = ops("clone", "pbx01", "--as", "pbx02")[2]
+    assert (
+        "neither from nor to a node's own storage, as local-lvm of pve2 is: set proxmox_node of pbx02 to pve1" in wrong
+    )
+    assert stand_in.written() == []
+    assert ops("migrate", "pbx01", "--to", "pve2", "--overcommit")[0] == 0
+    code, _, wrong = ops("clone", "pbx01", "--as", "pbx02", "--overcommit")
+    assert (code, guests(stand_in)["pbx02"]) == (0, "pve2"), wrong
 
 
 def add_second_card(stand_in: StandIn, vmid: int) -> None:
@@ -207,6 +274,16 @@ def test_a_new_version_of_the_template_gets_a_number_and_the_old_one_goes(
     assert "(9000 on pve1): removed: yes" in ops("template", "--prune")[1]
     assert set(stand_in.store.cluster.guests) == {101, 121, 131, 9001}
     assert ops("plan")[0] == 0
+
+
+def test_an_images_address_may_have_encoded_characters(ops: Cli, at_stand_in: Inventory) -> None:
+    at_stand_in.settings |= {
+        "proxmox_template_image_url": "https://cloud.example.com/debian%2013/debian-13.qcow2",
+        "proxmox_template_vmid": 9001,
+    }
+    assert ops("template")[0] == 0
+    code, _, wrong = ops("plan")
+    assert code == 0, wrong
 
 
 def test_an_image_of_another_version_is_fetched_whatever_has_its_name(
@@ -309,6 +386,19 @@ def test_what_is_not_ours_is_not_retired(ops: Cli, stand_in: StandIn) -> None:
     assert 121 in stand_in.store.cluster.guests
 
 
+def test_what_a_backup_holds_is_retired_afterwards(ops: Cli, stand_in: StandIn, at_stand_in: Inventory) -> None:
+    """It is not taken out of HA first, to be refused then."""
+    del at_stand_in.hosts["cti01"], at_stand_in.groups["cti"]
+    stand_in.store.cluster.ha["vm:121"] = {"state": "started"}
+    stand_in.store.cluster.guests[121].config["lock"] = "backup"
+    stand_in.written()
+    code, _, wrong = ops("retire", "cti01")
+    assert (code, "cti01 (121 on pve2) is locked (backup): wait for its task" in wrong) == (1, True), wrong
+    assert stand_in.written() == []
+    del stand_in.store.cluster.guests[121].config["lock"]
+    assert ops("retire", "cti01")[0] == 0
+
+
 # --- status ----------------------------------------------------------------------------------------------------------
 
 
@@ -349,6 +439,29 @@ def test_a_guest_that_ha_moved_is_no_drift(ops: Cli, stand_in: StandIn) -> None:
 
 
 # --- a cluster that is not whole -------------------------------------------------------------------------------------
+
+
+def test_a_guest_that_ha_is_to_start_is_waited_for(
+    ops: Cli, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The task that asks HA is OK at once; HA starts the guest in a round of its own."""
+    monkeypatch.setattr(crm, "LRM_SECONDS", 1.0)
+    stand_in.store.cluster.ha["vm:101"] = {"state": "stopped"}
+    stand_in.machines.running[101] = False
+    stand_in.written()
+    code, said, wrong = ops("apply")
+    assert (code, "changed=true" in said) == (0, True), wrong
+    assert stand_in.written() == ["POST /nodes/pve1/qemu/101/status/start"]
+    assert (stand_in.machines.running[101], stand_in.store.cluster.ha["vm:101"]["state"]) == (True, "started")
+
+
+def test_ha_that_starts_nothing_is_told(ops: Cli, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crm, "LRM_SECONDS", 600)
+    monkeypatch.setattr("proxmox.converge._START_SECONDS", 0.3)
+    stand_in.store.cluster.ha["vm:101"] = {"state": "stopped"}
+    stand_in.machines.running[101] = False
+    code, _, wrong = ops("apply")
+    assert (code, "pbx01: HA has not started it" in wrong, "Datacenter, HA" in wrong) == (1, True, True), wrong
 
 
 def test_without_a_quorum_nothing_is_tried(ops: Cli, stand_in: StandIn) -> None:

@@ -4,10 +4,11 @@ import dataclasses
 import random
 import socket
 from ipaddress import IPv4Address
+from pathlib import Path
 
 import pytest
 
-from proxmox import placement, preflight, reach, spare
+from proxmox import placement, preflight, reach, spare, ssh
 from proxmox.placement import Load, Room
 from proxmox.sizing import Size
 from proxmox.state import Machine, Node
@@ -132,7 +133,7 @@ def test_a_full_storage_is_named_with_the_figures() -> None:
     state = state_of()
     nearly = {place: dataclasses.replace(one, size=100 << 30, used=80 << 30) for place, one in state.storages.items()}
     (sentence,) = spare.risks(cluster_of(GUEST), dataclasses.replace(state, storages=nearly))
-    assert "storage shared: the new guests' disks take 32 GiB and 20 GiB are free" in sentence
+    assert "storage shared: the disks that would come take 32 GiB and 20 GiB are free" in sentence
 
 
 # --- clashes ---------------------------------------------------------------------------------------------------------
@@ -157,12 +158,18 @@ def test_no_quorum() -> None:
     assert sentence.startswith("the Proxmox cluster has no quorum (offline: pve2), nothing can be changed on it")
 
 
-def test_somebody_at_the_address_of_a_guest_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_somebody_at_the_address_of_a_guest_that_does_not_exist(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(reach, "_KNOCK_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         access = dataclasses.replace(GUEST.access, port=listener.getsockname()[1])
         guest = dataclasses.replace(GUEST, access=access, address=IPv4Address("127.0.0.1"))
         (sentence,) = reach.strangers([guest])
-    assert "127.0.0.1 answers already though pbx01 does not exist" in sentence
-    jump = dataclasses.replace(access, arguments=("-J", "bastion"))
-    assert reach.strangers([dataclasses.replace(guest, access=jump)]) == []
+        assert "127.0.0.1 answers already though pbx01 does not exist" in sentence
+        # Behind another host, whether the inventory says so or this machine's own configuration of ssh.
+        (tmp_path / "config").write_text("Host 127.0.0.*\n    ProxyJump bastion\n")
+        for arguments in (("-J", "bastion"), ("-Jbastion",), ("-F", str(tmp_path / "config"))):
+            behind = dataclasses.replace(guest, access=dataclasses.replace(access, arguments=arguments))
+            assert (ssh.proxied(behind), reach.strangers([behind])) == (True, [])
+    assert not ssh.proxied(guest)

@@ -56,6 +56,11 @@ def without_disk(machine: Machine) -> Machine:
             "is offline",
         ),
         (changed(node="pve2"), with_storage(LOCAL, state_of()), "cannot be cloned: put it on shared storage"),
+        (
+            changed(node="pve2", storage="own"),
+            dataclasses.replace(state_of(), storages={**state_of().storages, ("pve2", "own"): LOCAL}),
+            "clones nothing to another node's own storage, as own of pbx01 on pve2 is: give each node a template",
+        ),
         (GUEST, with_storage(Storage(frozenset({"iso"}), True, True), state_of()), "does not take content `images`"),
         (GUEST, with_storage(Storage(frozenset({"images"}), True, False), state_of()), "is not available on node pve1"),
         (GUEST, with_storage(None, state_of(template=False)), "proxmox_image_storage: node pve1 has no storage shared"),

@@ -10,8 +10,8 @@ from lab.proxmox.state import Task
 from lab.proxmox.tasks import upid
 from tests.inventory import Inventory
 from tests.stand_in import StandIn
-from tests.unit.proxmox.test_failover import cut_off, localise, quick_nodes, replicate, take_over
-from tests.unit.proxmox.test_operations import Cli, ops, quick
+from tests.unit.proxmox.test_failover import cut_off, quick_nodes, replicate, take_over
+from tests.unit.proxmox.test_operations import Cli, localise, ops, quick
 from tests.unit.proxmox.test_schedule import wait_for
 
 __all__ = ["ops", "quick", "quick_nodes"]

@@ -1,17 +1,18 @@
 """Backups that cannot be read are not backups that are not there: no guest is made anew, empty, in their place."""
 
 import dataclasses
+import re
 
 import pytest
 
-from lab.proxmox import auth, layout
+from lab.proxmox import auth, crm, layout
 from lab.proxmox.api.call import METHODS, Call
 from lab.proxmox.errors import ApiError
 from lab.proxmox.state import Grant
 from tests.inventory import Inventory
 from tests.stand_in import StandIn
-from tests.unit.proxmox.test_failover import localise, quick_nodes
-from tests.unit.proxmox.test_operations import Cli, ops, quick
+from tests.unit.proxmox.test_failover import quick_nodes
+from tests.unit.proxmox.test_operations import Cli, localise, ops, quick
 
 __all__ = ["ops", "quick", "quick_nodes"]
 VAULT = layout.Storage("vault", "pbs", frozenset({"backup"}), shared=True, size=1000 * layout.GIB)
@@ -73,6 +74,7 @@ def test_backups_that_died_with_the_node_are_told_and_given_up_by_a_person_alone
     assert ops("backup", "pbx01")[0] == 0
     for key in [key for key in vault.store.cluster.volumes if "vault:" in key]:
         del vault.store.cluster.volumes[key]
+    crm.move(vault.store, vault.store.cluster.guests[9000], "pve2")  # the golden template lives on
     vault.lose("pve1")
     code, _, wrong = ops(*FAILOVER)
     assert (code, "pbx01: its backups on local cannot be read (pve1's own went with it)" in wrong) == (1, True), wrong
@@ -133,3 +135,28 @@ def test_a_restore_says_that_the_storage_is_away_and_not_that_there_is_no_backup
     for command in ("restore", "drill"):
         code, _, wrong = ops(command, "pbx01")
         assert (code, "pbx01: no node that is online can read vault, where its backups are" in wrong) == (1, True)
+
+
+def test_status_tells_of_a_storage_that_cannot_be_read_and_of_all_else(
+    ops: Cli, vault: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its server is away, and the node that asks it gets no answer; that is no word about any guest's backups."""
+    whole = METHODS["GET", "/nodes/{node}/storage/{storage}/content"]
+
+    async def away(call: Call) -> object:
+        if call.text("storage") == "vault":
+            raise ApiError(500, "vault: error fetching datastores - 500 Can't connect to 198.18.0.9:8007")
+        return await whole(call)
+
+    monkeypatch.setitem(METHODS, ("GET", "/nodes/{node}/storage/{storage}/content"), away)
+    vault.machines.running[121] = False
+    code, said, _ = ops("status")
+    assert (code, "! the backups on vault cannot be read: " in said) == (2, True), said
+    assert ("error fetching datastores" in said, "! cti01 (121 on pve1) is stopped" in said) == (True, True)
+    assert "has no backup" not in said
+
+
+def test_status_asks_for_the_backups_of_those_guests_that_shall_have_some(ops: Cli, at_stand_in: Inventory) -> None:
+    at_stand_in.hosts["cti01"]["proxmox_backup_storage"] = None
+    code, said, _ = ops("status")
+    assert (code, re.findall("! (.*) has no backup", said)) == (2, ["pbx01", "web01"]), said
