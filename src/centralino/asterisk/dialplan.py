@@ -53,6 +53,8 @@ _PARKER = "CENTRALINO_PARKER"
 _PASSED = "CENTRALINO_PASSED"
 """The variable in which a call has the extensions that have forwarded it, ``-101-102``."""
 
+_AGAIN = f"sc({COMEBACK_CONTEXT},s,ring)"
+
 # Hang-up causes are those of ITU-T Q.850; chan_pjsip answers them with the SIP status in the comment.
 _RING = f"""
 ; Rings an extension: ARG1 is the account code, ARG2 the devices, ARG3 the number. Devices may transfer, callers from
@@ -85,13 +87,17 @@ exten => s-NOANSWER,1,Hangup(19)
 exten => s-CHANUNAVAIL,1,Hangup(20)
 exten => s-ANSWER,1,Hangup()
 
-; Rings who parked a call, and lets it wait again where that one does not take it. A call whose parker is not known, for
-; which Asterisk names the parked phone itself (Park without a TimeoutChannel), waits on.
+; Rings who parked a call, and lets it wait again where that one does not take it, in the space that people know of. A
+; call whose parker is not known (Park without a TimeoutChannel: Asterisk names the parked phone itself) waits on.
 [{COMEBACK_CONTEXT}]
 exten => s,1,Set({_PARKER}=${{PARKER}})
 exten => s,n(ring),GotoIf($["${{CHANNEL(name)}}"=~"^${{{_PARKER}}}-"]?wait)
 exten => s,n,Dial(${{{_PARKER}}},{_COMEBACK_SECONDS},ti)
-exten => s,n(wait),Park(${{PARKEDLOT}},sc({COMEBACK_CONTEXT},s,ring))
+exten => s,n(wait),Set(PARKINGEXTEN=${{PARKING_SPACE}})
+exten => s,n,Park(${{PARKEDLOT}},{_AGAIN})
+; somebody else is in that space by now
+exten => s,n,Set(PARKINGEXTEN=)
+exten => s,n,Park(${{PARKEDLOT}},{_AGAIN})
 
 ; Notes what a person wishes for calls to the own extension: ARG1 is the account code, ARG2 what was dialled, ARG3 the
 ; presence state's kind, ARG4 its value, ARG5 a forward's number. Only who dialled the code himself may (dnid): a phone

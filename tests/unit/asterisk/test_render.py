@@ -86,6 +86,14 @@ def test_who_takes_a_parked_call_may_transfer_it() -> None:
     assert [lot.count("parkedcalltransfers=caller\n") for lot in tenants] == [1, 1]
 
 
+def test_a_parked_call_that_comes_back_waits_again_in_its_space() -> None:
+    """By default it is the first free one, and whoever was told the former number takes another call."""
+    comeback = _contexts(render(snapshot()).files["extensions.conf"])["centralino-comeback"]
+    park = "exten => s,n,Park(${PARKEDLOT},sc(centralino-comeback,s,ring))\n"
+    assert f"exten => s,n(wait),Set(PARKINGEXTEN=${{PARKING_SPACE}})\n{park}" in comeback
+    assert f"exten => s,n,Set(PARKINGEXTEN=)\n{park}" in comeback
+
+
 def test_codes_set_what_the_ring_reads_of_the_same_tenant() -> None:
     """What both do is tried in molecule/cti, on Asterisk."""
     contexts = _contexts(render(snapshot()).files["extensions.conf"])
