@@ -80,7 +80,9 @@ def test_what_a_user_may() -> None:
     assert live("transfer", channel=ANNA, number="103") == ("BlindTransfer", {"Channel": ANNA, **place})
     assert live("transfer", channel=ANNA, number="103", attended=True) == ("Atxfer", {"Channel": ANNA, **place})
     assert live("redirect", channel=BERT, number="103") == ("Redirect", {"Channel": BERT, **place, "Priority": "1"})
-    assert live("park", channel=BERT) == ("Park", {"Channel": BERT, "Parkinglot": "t175-parking"})
+    parked = {"Parkinglot": "t175-parking"}
+    assert live("park", channel=BERT) == ("Park", {"Channel": BERT, **parked, "TimeoutChannel": ANNA})
+    assert live("park", actor("supervisor"), channel=CARL) == ("Park", {"Channel": CARL, **parked}), "nobody to ring"
     taken = live("pickup", channel=CARL)[1]
     assert (taken["Channel"], taken["Application"], taken["Data"]) == (own, "PickupChan", CARL)
     assert live("queue_add", queue="sales") == (
@@ -209,9 +211,16 @@ def test_a_raw_action_that_may_be_keeps_its_headers_and_their_order() -> None:
 
 
 @pytest.mark.parametrize("written", [OWN, "Local/101@t175-internal", "Local/101@t175-internal/n"])
-def test_a_call_begins_at_the_line_whose_dialplan_follows_no_forward_of_a_phone(written: str) -> None:
+def test_what_rings_is_the_line_whose_dialplan_follows_no_forward_of_a_phone(written: str) -> None:
+    line, queue = "Local/101@t175-internal/n", {"Queue": "t175-sales"}
     sent = decide(actor(), "Originate", {**TO, "Channel": written}).fields
-    assert (sent["Channel"], sent["CallerID"]) == ("Local/101@t175-internal/n", "101")
+    assert (sent["Channel"], sent["CallerID"]) == (line, "101")
+    member = {**queue, "Interface": line}
+    assert decide(actor(), "QueueRemove", {**queue, "Interface": written}).fields == member
+    with_state = {**member, "StateInterface": "hint:101@t175-internal"}
+    assert decide(actor(), "QueueAdd", {**queue, "Interface": written}).fields == with_state
+    of_a_device = {"StateInterface": OWN}
+    assert decide(actor(), "QueueAdd", {**queue, "Interface": written, **of_a_device}).fields == member | of_a_device
 
 
 @pytest.mark.parametrize("written", [{}, {"Async": "false"}, {"ASYNC": "0"}, {"async": "yes"}])

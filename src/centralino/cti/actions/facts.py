@@ -1,5 +1,6 @@
 """What the rules ask about a tenant, answered from its board."""
 
+from centralino.contract.live import CallParty
 from centralino.cti.boards import Boards
 
 
@@ -32,8 +33,14 @@ class Facts:
 
     def shares_call(self, tenant: int, number: str, channel: str) -> bool:
         """Tell whether an extension is in the call that a channel is part of."""
+        return any(party.extension == number and party.channel for party in self._parties(tenant, channel))
+
+    def other_channel(self, tenant: int, channel: str) -> str | None:
+        """Return the channel that speaks with a channel, or None where there is none, or more than one."""
+        others = [party.channel for party in self._parties(tenant, channel) if party.channel not in {None, channel}]
+        return others[0] if len(others) == 1 else None
+
+    def _parties(self, tenant: int, channel: str) -> tuple[CallParty, ...]:
         found = self._boards.calls.channel_of(tenant, channel)
-        if found is None:
-            return False
-        call = self._boards.calls.shelf.get(tenant, f"{found[0]}:{found[1].call}")
-        return call is not None and any(party.extension == number and party.channel for party in call.parties)
+        call = self._boards.calls.shelf.get(tenant, f"{found[0]}:{found[1].call}") if found else None
+        return call.parties if call else ()

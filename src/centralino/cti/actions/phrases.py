@@ -86,7 +86,11 @@ def _transfer(actor: Actor, given: _Fields) -> Order:
 
 
 def _park(actor: Actor, given: _Fields) -> Order:
-    return decide(actor, "Park", {"Channel": given["channel"], "Parkinglot": parking_lot(actor.claims.tenant)})
+    tenant, channel = actor.claims.tenant, given["channel"]
+    # Who spoke with it hears in which space it waits, and is rung when it has waited too long.
+    other = actor.facts.other_channel(tenant, channel)
+    rung = {"TimeoutChannel": other} if other else {}
+    return decide(actor, "Park", {"Channel": channel, "Parkinglot": parking_lot(tenant), **rung})
 
 
 def _extension(actor: Actor, given: _Fields) -> str:
@@ -104,10 +108,7 @@ def _member(actor: Actor, given: _Fields) -> dict[str, str]:
 
 
 def _queue_add(actor: Actor, given: _Fields) -> Order:
-    fields = _member(actor, given)
-    # Its state is the extension's, so nobody is rung who speaks already.
-    state = fields["Interface"].replace("Local/", "hint:").removesuffix("/n")
-    return decide(actor, "QueueAdd", {**fields, "StateInterface": state})
+    return decide(actor, "QueueAdd", _member(actor, given))
 
 
 def _queue_remove(actor: Actor, given: _Fields) -> Order:

@@ -56,6 +56,9 @@ class Facts(Protocol):
     def shares_call(self, tenant: int, number: str, channel: str) -> bool:
         """Tell whether an extension is in the call that a channel is part of."""
 
+    def other_channel(self, tenant: int, channel: str) -> str | None:
+        """Return the channel that speaks with a channel, or None where there is none, or more than one."""
+
 
 class Actor(NamedTuple):
     """Who acts, and what is known of his tenant."""
@@ -114,27 +117,29 @@ def _channel(actor: Actor, value: str) -> None:
         raise RefusedError("not_allowed", "this call is another's: ask a supervisor")
 
 
-def _line(actor: Actor, value: str) -> None:
-    """Take an extension's line (``Local/101@t175-internal/n``, a device): one's own, from leaders any of the tenant."""
-    claims = actor.claims
-    local = _LOCAL.fullmatch(value)
+def _number(actor: Actor, line: str) -> str | None:
+    """Return the extension of a line of the tenant's (``Local/101@t175-internal/n``, a device), None for any other."""
+    tenant = actor.claims.tenant
+    local = _LOCAL.fullmatch(line)
     if local is not None:
-        number = local[1] if local[2] == internal_context(claims.tenant) else None
-    else:
-        technology, _, endpoint = value.partition("/")
-        number = actor.facts.number_of(claims.tenant, endpoint) if technology == "PJSIP" else None
-    if number is None or not actor.facts.extension(claims.tenant, number):
+        return local[1] if local[2] == internal_context(tenant) else None
+    technology, _, endpoint = line.partition("/")
+    return actor.facts.number_of(tenant, endpoint) if technology == "PJSIP" else None
+
+
+def _line(actor: Actor, value: str) -> None:
+    """Take an extension's line: one's own, from leaders any of the tenant."""
+    number = _number(actor, value)
+    if number is None or not actor.facts.extension(actor.claims.tenant, number):
         raise RefusedError("unknown_extension", "this is no line of an extension of yours")
-    if number != claims.extension and not actor.leads:
+    if number != actor.claims.extension and not actor.leads:
         raise RefusedError("not_allowed", "users act for their own extension only")
 
 
 def _own_line(actor: Actor, value: str) -> None:
     """Take one's own line: nobody, whatever his role, makes another's phone call."""
     _line(actor, value)
-    local = _LOCAL.fullmatch(value)
-    number = local[1] if local else actor.facts.number_of(actor.claims.tenant, value.partition("/")[2])
-    if number != actor.claims.extension:
+    if _number(actor, value) != actor.claims.extension:
         raise RefusedError("not_allowed", "calls begin at one's own extension")
 
 
@@ -162,7 +167,7 @@ def _caller_id(actor: Actor, value: str) -> None:
 
 
 _dialled = _shape(_DIALLED, "write a number: digits, *, # and +, at most 32")
-_number = _shape(_NUMBER, "write a whole number of at most 6 digits")
+_whole_number = _shape(_NUMBER, "write a whole number of at most 6 digits")
 _text = _shape(_TEXT, "write one line of at most 80 characters, without comma, semicolon and vertical bar")
 _truth = _one_of("true", "false", "yes", "no", "1", "0")
 _context = _own(internal_context)
@@ -200,14 +205,14 @@ RULES: Final[Mapping[str, Rule]] = {
             {
                 "Priority": _first,
                 "CallerID": _caller_id,
-                "Timeout": _number,
+                "Timeout": _whole_number,
                 "Async": _truth,
                 "Account": _own(account_code),
             },
             # Else Asterisk reads no other action of the connection, and sends no event, until the phone has answered.
             {"Async": "true"},
         ),
-        _rule("Hangup", {"Channel": _channel}, {"Cause": _number}),
+        _rule("Hangup", {"Channel": _channel}, {"Cause": _whole_number}),
         _rule("Redirect", {"Channel": _channel, **_TO, **_PLACE}, {}),
         _rule("BlindTransfer", {"Channel": _channel, **_TO, "Context": _context}, {}),
         _rule("Atxfer", {"Channel": _channel, **_TO, "Context": _context}, {"Priority": _first}),
@@ -215,7 +220,7 @@ RULES: Final[Mapping[str, Rule]] = {
         _rule(
             "QueueAdd",
             {"Queue": _queue, "Interface": _line},
-            {"MemberName": _text, "Penalty": _number, "Paused": _truth, "StateInterface": _state_line},
+            {"MemberName": _text, "Penalty": _whole_number, "Paused": _truth, "StateInterface": _state_line},
         ),
         _rule("QueueRemove", {"Queue": _queue, "Interface": _line}, {}),
         _rule("QueuePause", {"Interface": _line, "Paused": _truth}, {"Queue": _queue, "Reason": _text}),
@@ -247,10 +252,23 @@ def decide(actor: Actor, action: str, fields: Mapping[str, str]) -> Order:
     for name in rule.fields:
         if name in rule.required and name not in taken:
             raise RefusedError("field_missing", f"{rule.name} needs {name}", name)
-    if rule.name == "Originate":
-        # A device stands for its line: Asterisk would follow a forward of the device's own to any tenant.
-        taken |= {"Channel": own_line(actor), "CallerID": actor.claims.extension or ""}
+    taken |= _on_lines(actor, rule.name, taken)
     return Order(_server(actor, taken), rule.name, {**taken, **rule.always})
+
+
+def _on_lines(actor: Actor, action: str, taken: Mapping[str, str]) -> dict[str, str]:
+    """Return the line that a device stands for: Asterisk itself would follow the device's own forward anywhere."""
+    if action == "Originate":
+        return {"Channel": own_line(actor), "CallerID": actor.claims.extension or ""}
+    number = _number(actor, taken.get("Interface", ""))
+    if number is None:
+        return {}
+    line = line_of(actor.claims.tenant, number)
+    if action != "QueueAdd":
+        return {"Interface": line}
+    # Its state is the extension's, so nobody is rung who speaks already.
+    state = f"hint:{number}@{internal_context(actor.claims.tenant)}"
+    return {"Interface": line, "StateInterface": taken.get("StateInterface", state)}
 
 
 def _verify(actor: Actor, check: Check, name: str, value: str) -> None:
