@@ -49,16 +49,20 @@ def asterisk(host: Host, command: str) -> str:
 
 
 def browser(address: str, query: str, origin: str = ORIGIN, port: int = 8777) -> ClientConnection:
-    """Connect; again where the line breaks off in the handshake, as the page does. A refusal is no such break."""
+    """Connect; again where the line breaks off in the handshake, as the page does. A refusal is no such break.
+
+    Nor does a request always leave: this client's two threads share a TLS object, which not every Python guards.
+    """
     context = ssl.create_default_context(cafile=CA)
+    url = f"wss://{address}:{port}{query}"
 
     def attempt() -> ClientConnection | None:
         try:
-            return connect(f"wss://{address}:{port}{query}", ssl=context, origin=Origin(origin), proxy=None)
-        except InvalidMessage:
+            return connect(url, ssl=context, origin=Origin(origin), proxy=None, open_timeout=5)
+        except (InvalidMessage, TimeoutError):
             return None
 
-    connection = within(10, attempt)
+    connection = within(15, attempt)
     assert connection is not None, "every handshake breaks off"
     return connection
 
