@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 from scenario_fixtures import Exposure, within
@@ -25,7 +26,7 @@ async def main():
     loop = asyncio.get_running_loop()
     for port in (8001, 8002):
         await loop.create_datagram_endpoint(Datagrams, ("0.0.0.0", port))
-    for port in (8001, 8002, 8003, 9000, 9010, 9011, 9100):
+    for port in (8001, 8002, 8003, 8004, 9000, 9010, 9011, 9100):
         await asyncio.start_server(answer, "0.0.0.0", port)
     await asyncio.Event().wait()
 
@@ -94,6 +95,20 @@ def test_datagrams_come_in_where_a_rule_names_the_port(address: str) -> None:
     with socket.socket(type=socket.SOCK_DGRAM) as udp:
         udp.connect((address, 8002))
         assert not answers(udp)
+
+
+def test_an_address_has_so_many_connections_at_once_and_another_when_one_ends(address: str) -> None:
+    def open_one() -> socket.socket:
+        return stack.enter_context(socket.create_connection((address, 8004), timeout=1))
+
+    with ExitStack() as stack:
+        first, *_ = [open_one() for _ in range(3)]
+        with pytest.raises(TimeoutError):
+            open_one()
+        assert answers(first), "those that are there go on"
+        assert connects(address, 8001), "another port is not limited"
+        first.close()
+        assert within(5, lambda: connects(address, 8004))
 
 
 def test_the_machine_itself_reaches_its_own_ports_and_others(host: Host) -> None:
