@@ -102,7 +102,7 @@ def _spread(opened: Session, found: State, node: str, machines: Sequence[Machine
         f"({one.reason}): make room, or take the risk with --overcommit"
         for one in placement.shortages(after)
     ]
-    short += spare.full((spare.disk(guest, to) for guest, to in going if found.is_own(to, guest.storage)), found)
+    short += spare.full((spare.disk(guest, to) for guest, to in going if spare.brings_disk(guest, to, found)), found)
     if short and not opened.options.overcommit:
         raise ProvisionerError(*short)
     return targets

@@ -86,9 +86,13 @@ def _apart(held: dict[str, Room]) -> Iterator[str]:
 def _coming(cluster: Cluster, state: State, *, move: bool) -> Iterator[Disk]:
     for guest in cluster.guests:
         machine = state.machines.get(guest.vmid)
-        goes = move and machine is not None and machine.node != guest.node and state.is_own(guest.node, guest.storage)
-        if machine is None or goes:
+        if machine is None or (move and machine.node != guest.node and brings_disk(guest, guest.node, state)):
             yield disk(guest, guest.node)
+
+
+def brings_disk(guest: Guest, node: str, state: State) -> bool:
+    """Tell whether a guest brings its disk to a node: it is on storage of that node's own, and no replica is there."""
+    return state.is_own(node, guest.storage) and node not in state.replicas.get(guest.vmid, {})
 
 
 def disk(guest: Guest, node: str) -> Disk:

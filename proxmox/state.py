@@ -104,6 +104,8 @@ class State:
     """Path → privilege → whether it holds below the path too; empty where nothing was read."""
     ha: Mapping[int, str] = field(default_factory=dict)
     """VMID → the state that HA shall keep it in (``started``, ``stopped``, ``disabled``, ``ignored``)."""
+    replicas: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
+    """VMID → node that its disks are replicated to → schedule."""
     named: frozenset[int] = frozenset()
     """VMIDs that the inventory names."""
 
@@ -131,7 +133,9 @@ def read(send: Send, guests: Iterable[Guest], templates: Iterable[Template]) -> 
     # Whether we may look at all comes first: without a right, the lists are silently shorter.
     rights = send(calls.permissions())
     with ThreadPoolExecutor(max_workers=_READERS) as pool:
-        cluster_status, ha = pool.submit(send, calls.cluster_status()), pool.submit(send, calls.ha_resources())
+        cluster_status, ha, jobs = (
+            pool.submit(send, call) for call in (calls.cluster_status(), calls.ha_resources(), calls.replication_jobs())
+        )
         nodes, storages, machines, unsure = _inventory(send(calls.resources()))
         named = {guest.vmid for guest in guests} | {template.vmid for template in templates}
         missing = named - machines.keys()
@@ -152,6 +156,7 @@ def read(send: Send, guests: Iterable[Guest], templates: Iterable[Template]) -> 
             quorate=any(entry.get("quorate") for entry in _cluster_or_alone(cluster_status.result())),
             rights={path: {name: bool(int(below)) for name, below in names.items()} for path, names in rights.items()},
             ha=managed(ha.result()),
+            replicas=_replicas(jobs.result()),
             named=frozenset(named),
         )
 
@@ -159,6 +164,15 @@ def read(send: Send, guests: Iterable[Guest], templates: Iterable[Template]) -> 
 def managed(entries: Iterable[Mapping[str, Any]]) -> dict[int, str]:
     """Return VMID → wanted state of what HA lists."""
     return {int(str(entry["sid"]).partition(":")[2]): str(entry.get("state") or "started") for entry in entries}
+
+
+def _replicas(jobs: Iterable[Mapping[str, Any]]) -> dict[int, dict[str, str]]:
+    """Return VMID → target → schedule of the replication jobs that are not switched off."""
+    found: dict[int, dict[str, str]] = {}
+    for job in jobs:
+        if not int(job.get("disable") or 0):
+            found.setdefault(int(job["guest"]), {})[str(job["target"])] = str(job.get("schedule") or "*/15")
+    return found
 
 
 def _whole(send: Send, listed: Machine, *, sure: bool) -> Machine | None:

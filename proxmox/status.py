@@ -225,7 +225,7 @@ def _newest(archives: Iterable[Archive]) -> dict[int, float]:
 def _replication_ages(opened: Session, found: State) -> dict[int, float]:
     """Return when each guest was last replicated; asks nodes only where the cluster has replication jobs."""
     ages: dict[int, float] = {}
-    if not opened.api.send(calls.replication_jobs()):
+    if not found.replicas:
         return ages
     for node in found.online():
         try:

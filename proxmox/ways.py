@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from proxmox import adopt, backups, calls, converge, placement, plan, spare, takeover
+from proxmox import adopt, backups, converge, placement, plan, spare, takeover
 from proxmox.backups import Archive
 from proxmox.desired import Guest
 from proxmox.errors import ProvisionerError
@@ -60,13 +60,12 @@ def decide(opened: Session, found: State, node: str, began: float) -> list[Rescu
     rooms, targets = _places(opened, found, node, lost)
     taken = _taken(opened, found, node)
     adopted = [(guest, on) for guest, on in _adopted(opened, found, node) if found.nodes[on].online]
-    replicas = _replicas(opened, [*lost, *taken])
     shelves = _Shelves(opened, found, node)
     next_free = backups.free_vmid(opened.whole, found)
     rescues = []
     for guest in lost:
         copy, schedule = _copy(opened, guest, found), ""
-        living = {on: often for on, often in replicas.get(guest.vmid, {}).items() if found.nodes[on].online}
+        living = {on: often for on, often in found.replicas.get(guest.vmid, {}).items() if found.nodes[on].online}
         target, vmid, own, error = targets[guest.name], guest.vmid, None, ""
         by_hook = opened.whole.takeover_hook is not None and guest.vmid not in found.ha
         if copy is not None:
@@ -91,11 +90,11 @@ def decide(opened: Session, found: State, node: str, began: float) -> list[Rescu
     for guest in taken:
         way, age = (Way.SHARED_TAKEN, 0.0) if _is_shared(guest, found, node) else (Way.REPLICA_TAKEN, None)
         there_now = found.machines[guest.vmid].node
-        schedule = replicas.get(guest.vmid, {}).get(there_now, "")
+        schedule = found.replicas.get(guest.vmid, {}).get(there_now, "")
         rescues.append(Rescue(guest, way, there_now, guest.vmid, age, schedule=schedule))
     for guest, on in adopted:
         way, age = (Way.HA, 0.0) if _is_shared(guest, found, node) else (Way.REPLICA, None)
-        schedule = replicas.get(guest.vmid, {}).get(on, "as its job says")
+        schedule = found.replicas.get(guest.vmid, {}).get(on, "as its job says")
         rescues.append(Rescue(guest, way, on, guest.vmid, age, schedule=schedule, replicas=frozenset({on})))
     return rescues
 
@@ -255,12 +254,3 @@ def _copy(opened: Session, guest: Guest, found: State) -> Machine | None:
         if whole and (TAG in whole.tags or str(whole.config.get("onboot")) != "0"):
             return whole
     return None
-
-
-def _replicas(opened: Session, lost: list[Guest]) -> dict[int, dict[str, str]]:
-    """Return VMID → node with a replica → schedule."""
-    found: dict[int, dict[str, str]] = {}
-    for job in opened.api.send(calls.replication_jobs()) if lost else []:
-        if not int(job.get("disable") or 0):
-            found.setdefault(int(job["guest"]), {})[str(job["target"])] = str(job.get("schedule") or "*/15")
-    return found

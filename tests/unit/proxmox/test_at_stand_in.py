@@ -88,6 +88,7 @@ def test_reads_few_lists(at_stand_in: Inventory, stand_in: StandIn, monkeypatch:
     assert sorted(path.removeprefix("/api2/json") for _, path in stand_in.requests) == [
         "/access/permissions",
         "/cluster/ha/resources",
+        "/cluster/replication",
         "/cluster/resources",
         "/cluster/status",
         "/nodes/pve1/network",

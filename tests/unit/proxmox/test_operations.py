@@ -115,6 +115,10 @@ def test_a_disk_goes_to_no_full_storage(
     code, _, wrong = ops(*arguments)
     assert (code, stand_in.written()) == (1, []), wrong
     assert "the disks that would come take 32 GiB and 20 GiB are free" in wrong
+    stand_in.store.cluster.replication["101-0"] = {"guest": 101, "target": "pve2"}
+    stand_in.store.cluster.replication["101-1"] = {"guest": 101, "target": "pve3"}
+    assert "the disks that would come" not in ops(*arguments, "--check")[2], "its replicas are there"
+    stand_in.store.cluster.replication.clear()
     assert ops(*arguments, "--overcommit")[0] == 0
 
 
