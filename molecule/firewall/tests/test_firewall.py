@@ -196,6 +196,12 @@ def test_rules_that_would_lock_ansible_out_are_refused(
     assert connects(address, 22)
 
 
+def test_a_limit_that_is_none_is_refused(converge: Callable[..., str]) -> None:
+    ssh = {"name": "ssh", "protocol": "tcp", "ports": ["22"], "connections": -1}
+    said = " ".join(converge(fails=True, firewall_rules=[ssh]).split())
+    assert 'The rule "ssh" in firewall_rules of molecule-firewall allows -1 connections an address: give it' in said
+
+
 @pytest.fixture
 def strangers(host: Host) -> Iterator[Host]:
     """Put a stranger behind the confined interface, and a machine beyond that knows no way to him."""
