@@ -243,8 +243,7 @@ def _take_back(opened: Session, found: State, lent: frozenset[int], node: str) -
         machine = found.machines.get(guest.vmid)
         if guest.vmid not in lent or found.ha.get(guest.vmid) != "started" or machine is None or machine.node == node:
             continue
-        storage = found.storages.get((machine.node, guest.storage))
-        if storage is not None and not storage.shared:
+        if found.is_own(machine.node, guest.storage):
             adopt.wait(opened.api, guest.vmid, node)
             opened.api.send(calls.leave_ha(guest.vmid))
 

@@ -103,7 +103,9 @@ def parse(data: object, *, source: str) -> TenantFile:
         raise TenantFileError("\n".join(_sentences(error, source))) from None
 
 
-_A_LOGIN = "log-in: write 3 to 80 small letters, digits and . _ @ + -, a letter or digit first"
+LOGIN_FORM = "write 3 to 80 small letters, digits and . _ @ + -, a letter or digit first"
+"""What to do about a text that is no :data:`Login`."""
+_A_LOGIN = f"log-in: {LOGIN_FORM}"
 _FORMS = {
     "administrators": _A_LOGIN,
     "device": "device's name: write small letters, digits and -",

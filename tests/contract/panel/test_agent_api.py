@@ -158,17 +158,19 @@ def test_ten_polls_wait_at_once_pages_stay_quick_and_all_wake(panel: Path) -> No
     assert min(when for _, when in answers) - committed < 0.1
 
 
+def poll(socket: Path, etag: str, seconds: int) -> int:
+    """Wait for another publication than this one of pbx02; return the answer's status."""
+    with guest(socket, "pbx02") as pbx:
+        return pbx.get(f"snapshot?wait={seconds}", headers={"If-None-Match": f'"{etag}"'}).status_code
+
+
 def test_a_restart_does_not_wait_for_polls() -> None:
     current, _ = publish.publish("pbx02", by="test")
     socket = environment.FOLDER / "other.sock"
 
-    def poll() -> int:
-        with guest(socket, "pbx02") as pbx:
-            return pbx.get("snapshot?wait=40", headers={"If-None-Match": f'"{current.etag}"'}).status_code
-
     with ThreadPoolExecutor(1) as pool:
         with environment.server(socket=socket):
-            waiting = pool.submit(poll)
+            waiting = pool.submit(poll, socket, current.etag, 40)
             time.sleep(2)
             assert not waiting.done()
             start = time.monotonic()
@@ -181,12 +183,8 @@ def test_while_one_thread_is_free_nobody_waits_behind_polls() -> None:
     current, _ = publish.publish("pbx02", by="test")
     socket = environment.FOLDER / "busy.sock"
 
-    def poll() -> int:
-        with guest(socket, "pbx02") as pbx:
-            return pbx.get("snapshot?wait=20", headers={"If-None-Match": f'"{current.etag}"'}).status_code
-
     with ThreadPoolExecutor(7) as pool, environment.server("--threads", "4", socket=socket):
-        polls = [pool.submit(poll) for _ in range(7)]
+        polls = [pool.submit(poll, socket, current.etag, 20) for _ in range(7)]
         time.sleep(2)
         for _ in range(8):
             with guest(socket, None) as browser:

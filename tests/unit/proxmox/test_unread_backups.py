@@ -35,13 +35,13 @@ def lock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(layout.STORAGES, "vault", dataclasses.replace(VAULT, reachable=False))
 
 
-def break_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def break_off(monkeypatch: pytest.MonkeyPatch, reason: str = "storage 'vault' is not online") -> None:
     """Have it break off unnoticed: the list of storages goes on naming it as available for a while."""
     whole = METHODS["GET", "/nodes/{node}/storage/{storage}/content"]
 
     async def content(call: Call) -> object:
         if call.text("storage") == "vault":
-            raise ApiError(500, "storage 'vault' is not online")
+            raise ApiError(500, reason)
         return await whole(call)
 
     monkeypatch.setitem(METHODS, ("GET", "/nodes/{node}/storage/{storage}/content"), content)
@@ -141,14 +141,7 @@ def test_status_tells_of_a_storage_that_cannot_be_read_and_of_all_else(
     ops: Cli, vault: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its server is away, and the node that asks it gets no answer; that is no word about any guest's backups."""
-    whole = METHODS["GET", "/nodes/{node}/storage/{storage}/content"]
-
-    async def away(call: Call) -> object:
-        if call.text("storage") == "vault":
-            raise ApiError(500, "vault: error fetching datastores - 500 Can't connect to 198.18.0.9:8007")
-        return await whole(call)
-
-    monkeypatch.setitem(METHODS, ("GET", "/nodes/{node}/storage/{storage}/content"), away)
+    break_off(monkeypatch, "vault: error fetching datastores - 500 Can't connect to 198.18.0.9:8007")
     vault.machines.running[121] = False
     code, said, _ = ops("status")
     assert (code, "! the backups on vault cannot be read: " in said) == (2, True), said

@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError as PasswordError
 from django.db import IntegrityError, transaction
 from pydantic import TypeAdapter, ValidationError
 
-from centralino.contract.tenant_file import Login
+from centralino.contract.tenant_file import LOGIN_FORM, Login
 from centralino.panel.models import Role, User
 from centralino.panel.services.errors import ServiceError
 
@@ -76,9 +76,7 @@ def make_operator(login: str) -> bool:
     try:
         _LOGIN.validate_python(login)
     except ValidationError:
-        raise ServiceError(
-            f"login {login!r}: write 3 to 80 small letters, digits and . _ @ + -, a letter or digit first"
-        ) from None
+        raise ServiceError(f"login {login!r}: {LOGIN_FORM}") from None
     try:
         with transaction.atomic():
             user = User(login=login, role=Role.OPERATOR)
